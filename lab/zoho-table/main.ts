@@ -1,6 +1,6 @@
 /**
  * `npm run zoho-table -- [PRODUCT…]`: a table of products × data centres, each tried against the simulator in this process.
- * The exit code is 1 if something failed. `-` means that the simulator does not know the product.
+ * The exit code is 1 if something failed. `-` means that no call of the product is known that proves a grant.
  */
 import { requirePackages } from '../../scripts/steps.ts';
 

@@ -19,7 +19,7 @@ import type { Vault } from '../../src/vault/types.ts';
 export const steps = ['connect', 'call', 'refresh', 'scope', 'organization', 'health', 'revoke'] as const;
 export type Step = (typeof steps)[number];
 
-/** `ok`; `none` where the product has no such thing; `-` where the simulator does not know the product; else the failure. */
+/** `ok`; `none` where the product has no such thing; `-` where no call of the product is known that proves a grant; else the failure. */
 export type Cell = string;
 
 export interface Row {

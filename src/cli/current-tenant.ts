@@ -2,11 +2,20 @@ import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { checkName } from '../base/ids.ts';
 import type { Context } from './context.ts';
+import { directoryTenant } from './desk/tenant-file.ts';
 import type { Settings } from './settings.ts';
 import { usageError } from './terminal/errors.ts';
 
 /** The sign for the current tenant on the command line. */
 export const currentTenantSign = '.';
+
+/** A tenant, and what names it. */
+export interface CurrentTenant {
+  readonly tenant: string;
+  readonly from: 'argument' | 'setting' | 'file' | 'use';
+  /** The `.grantry` file that names it. */
+  readonly file?: string;
+}
 
 /**
  * Returns the tenant of an argument: its name, or the current tenant for `.`.
@@ -20,23 +29,36 @@ export async function resolveTenant(
   given: string,
   options: { changes?: boolean } = {},
 ): Promise<string> {
-  if (given !== currentTenantSign) return checkName('tenant', given);
-  const tenant = await currentTenant(context.settings);
-  if (tenant === null) {
+  return meantTenant(context, given, options).tenant;
+}
+
+/** As {@link resolveTenant}, and says what names the tenant. */
+export function meantTenant(context: Context, given: string, options: { changes?: boolean } = {}): CurrentTenant {
+  if (given !== currentTenantSign) return { tenant: checkName('tenant', given), from: 'argument' };
+  const current = currentTenant(context.settings);
+  if (current === null) {
     throw usageError(
       'There is no current tenant.',
       'Run grantry use TENANT first, or write the name of the tenant instead of the dot.',
     );
   }
-  if (options.changes === true) context.output.note(`Tenant: ${tenant} (the current one)`);
-  return tenant;
+  if (options.changes === true) {
+    const where = current.file === undefined ? 'the current one' : `of ${current.file}`;
+    context.output.note(`Tenant: ${current.tenant} (${where})`);
+  }
+  return current;
 }
 
-/** The current tenant: from `--tenant` or `GRANTRY_TENANT`, else from `grantry use`; `null` if there is none. */
-export async function currentTenant(settings: Settings): Promise<string | null> {
-  if (settings.tenant !== undefined) return checkName('tenant', settings.tenant);
+/**
+ * The current tenant: from `--tenant` or `GRANTRY_TENANT`, else from the `.grantry` file of the directory, else from
+ * `grantry use`; `null` if there is none.
+ */
+export function currentTenant(settings: Settings): CurrentTenant | null {
+  if (settings.tenant !== undefined) return { tenant: checkName('tenant', settings.tenant), from: 'setting' };
+  const here = directoryTenant(process.cwd());
+  if (here !== null) return { ...here, from: 'file' };
   try {
-    return checkName('tenant', readFileSync(fileOf(settings), 'utf8').trim());
+    return { tenant: checkName('tenant', readFileSync(fileOf(settings), 'utf8').trim()), from: 'use' };
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
     throw error;

@@ -20,6 +20,10 @@ const groups: Readonly<Record<string, Readonly<Record<string, Entry>>>> = {
     provider: { summary: 'built-in and custom providers', load: () => import('./commands/provider.ts') },
   },
   'Connect tenants:': {
+    onboard: {
+      summary: 'bring a client from nothing to a healthy grant, step by step',
+      load: () => import('./commands/onboard.ts'),
+    },
     connect: { summary: 'connect a tenant to a provider in the browser', load: () => import('./commands/connect.ts') },
     import: { summary: 'import tokens from env files or NDJSON', load: () => import('./commands/import.ts') },
     disconnect: {

@@ -18,9 +18,9 @@ function fullyParsed(words: readonly string[]) {
   } catch {
     return null;
   }
-  const { json = false, account, rejected, minValidity, ...flags } = command.opts();
+  const { json = false, account, rejected, anyway, minValidity, ...flags } = command.opts();
   const [tenant, provider] = command.processedArgs;
-  return { tenant, provider, account, rejected, minValidity, flags: { ...flags, json } };
+  return { tenant, provider, account, rejected, anyway, minValidity, flags: { ...flags, json } };
 }
 
 const word = fc.constantFrom(
@@ -32,6 +32,7 @@ const word = fc.constantFrom(
   '--min-validity',
   '--account',
   '--rejected',
+  '--anyway',
   '--home',
   '/x',
   '--json',

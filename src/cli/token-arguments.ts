@@ -8,6 +8,8 @@ export interface TokenInput {
   readonly account: string | undefined;
   readonly minValidity: string | undefined;
   readonly rejected: string | undefined;
+  /** True if another tenant than that of the directory is meant. */
+  readonly anyway: boolean | undefined;
 }
 
 const text = { type: 'string' } as const;
@@ -16,6 +18,7 @@ const options = {
   'min-validity': { type: 'string', short: 't' },
   account: text,
   rejected: text,
+  anyway: { type: 'boolean' },
   home: text,
   database: text,
   'root-key': text,
@@ -38,10 +41,10 @@ export function recogniseToken(words: readonly string[]): (TokenInput & { flags:
   const parsed = parsedOrNull(words.slice(1));
   const [tenant, provider] = parsed?.positionals ?? [];
   if (parsed?.positionals.length !== 2 || tenant === undefined || provider === undefined) return null;
-  const { account, rejected, 'min-validity': minValidity, ...values } = parsed.values;
+  const { account, rejected, anyway, 'min-validity': minValidity, ...values } = parsed.values;
   const { json = false, 'root-key': rootKey, 'public-url': publicUrl, 'log-level': logLevel, ...others } = values;
   const flags = { ...others, json, rootKey, publicUrl, logLevel };
-  return { tenant, provider, account, minValidity, rejected, flags };
+  return { tenant, provider, account, minValidity, rejected, anyway, flags };
 }
 
 function parsedOrNull(args: string[]) {

@@ -1,6 +1,15 @@
 import { describe, expect, test } from 'vitest';
 import { builtInProvider, builtInProviderIds } from './catalogue.ts';
-import { dcNames, dcOfApiDomain, dcOfCallback, grantDc, isStrangerIn, resolveDc } from './data-centre.ts';
+import {
+  dcNamedIn,
+  dcNames,
+  dcOfApiDomain,
+  dcOfCallback,
+  grantDc,
+  isStrangerIn,
+  placeNamedIn,
+  resolveDc,
+} from './data-centre.ts';
 import type { ProviderDefinition } from './definition.ts';
 
 const crm = known('zoho_crm');
@@ -153,4 +162,18 @@ describe('a client that a callback leads to another data centre', () => {
     expect(isStrangerIn(crm, { home: null, named: 'cn', secretsOf: [] })).toBe(true);
     expect(isStrangerIn(crm, { home: 'cn', named: null, secretsOf: [] })).toBe(false);
   });
+});
+
+test.each([
+  [{ dc: 'EU' }, 'eu'],
+  [{ dc: 'com.au' }, 'au'],
+  [{ dc: 'moon' }, 'moon'],
+  [{ dc: 'eu', api_domain: 'https://www.zohoapis.com' }, 'eu'],
+  [{ api_domain: 'www.zohoapis.in/' }, 'in'],
+  [{ api_domain: 'https://sandbox.zohoapis.jp' }, 'jp'],
+  [{ api_domain: 'https://api.example' }, null],
+  [{ dc: '', api_domain: 7 }, null],
+])('%j names the same data centre as the text that the queue of revocations keeps', (metadata, dc) => {
+  expect(dcNamedIn(crm, metadata)).toBe(dc);
+  expect(dcNamedIn(crm, { dc: placeNamedIn(metadata) })).toBe(dc);
 });

@@ -132,6 +132,17 @@ export function metadataOfPlace(place: string | null): Metadata {
 }
 
 /**
+ * Returns the name of the data centre that metadata names, by itself or by its API host; `null` if it names none. `dc` may
+ * also be a text of {@link placeNamedIn}. A name that the provider no longer has stays as it is.
+ */
+export function dcNamedIn(definition: ProviderDefinition, metadata: Metadata): string | null {
+  const { dc, api_domain } = metadataOfPlace(placeNamedIn(metadata));
+  if (typeof dc !== 'string') return dcOfApiDomain(definition, api_domain);
+  const name = dc.trim().toLowerCase();
+  return dcNames(definition).includes(name) ? name : aliasOf(name);
+}
+
+/**
  * Returns a grant's data centre; `null` when the provider has none.
  *
  * The first of these counts: `metadata.dc`, the data centre of `metadata.api_domain`, the app's, the provider's

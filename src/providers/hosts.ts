@@ -34,16 +34,19 @@ export function apiOrigin(definition: ProviderDefinition, value: unknown): strin
  * Returns the base of this grant's API calls: an origin, perhaps with a path, without a trailing slash.
  *
  * The first of these counts: the host of the grant's environment, `metadata.api_domain` when it is one of the provider's
- * hosts, `api.base`, the data centre's `api`, the first host.
+ * hosts, `api.base`, the data centre's `api`, the first host. For a product without environments, the `api_domain` of a grant
+ * that names one does not count: it may be the environment's.
  *
  * @throws {GrantryError} `provider_misconfigured` when none of them is one of the provider's hosts; `invalid_request` for an
  * environment that the provider does not have
  */
 export function apiBase(definition: ProviderDefinition, place: Place): string {
-  const inEnvironment = environmentHosts(definition, place.metadata)?.[baseHostName(definition)];
+  const environment = environmentHosts(definition, place.metadata);
+  const inEnvironment = environment?.[baseHostName(definition)];
   if (inEnvironment !== undefined) return environmentBase(definition, inEnvironment, place);
   const apiDomain = place.metadata['api_domain'];
-  if (typeof apiDomain === 'string') {
+  const isElsewhere = environment !== null && Object.keys(environment).length === 0;
+  if (typeof apiDomain === 'string' && !isElsewhere) {
     const parsed = parseUrl(apiDomain);
     const isUsable = parsed !== null && parsed.pathname === '/' && isProviderHost(definition, parsed);
     if (isUsable && !isSharedGateway(definition, parsed.origin)) return parsed.origin;

@@ -89,6 +89,28 @@ test('every product is found by each of its own paths and hosts', () => {
   }
 });
 
+describe('a grant of an environment', () => {
+  const sandbox = 'https://sandbox.zohoapis.eu';
+  const inSandbox = { dc: null, metadata: { environment: 'sandbox', dc: 'eu', api_domain: sandbox } };
+  const baseOf = (path: string, metadata: Record<string, unknown>) =>
+    apiBase(forCall(zoho(), path), { ...inSandbox, dc: 'eu', metadata });
+
+  test.each([
+    ['/crm/v8/Leads', sandbox],
+    ['/books/v3/contacts', 'https://www.zohoapis.eu'],
+    ['/api/v1/tickets', 'https://desk.zoho.eu'],
+    ['/nothing/known', sandbox],
+  ])('sends %s to the environment only if the product has environments', (path, base) => {
+    expect(baseOf(path, inSandbox.metadata)).toBe(base);
+    expect(baseOf(path, { environment: 'sandbox', dc: 'eu' })).toBe(base);
+  });
+
+  test('that the provider does not have is refused for every product', () => {
+    for (const path of ['/crm/v8/Leads', '/books/v3/contacts', '/api/v1/tickets'])
+      expect(() => baseOf(path, { environment: 'staging' })).toThrow(/no environment "staging"/);
+  });
+});
+
 test('a definition without products stays the same object', () => {
   const crm = builtInProvider('zoho_crm');
   if (crm === null) throw new Error('no zoho_crm');

@@ -72,9 +72,11 @@ function withRules(definition: ProviderDefinition, product: ProductRules): Provi
   if (before !== undefined) return before;
   const { organization: _general, ...api } = definition.api;
   const { environments, ...rest } = definition;
+  // A product without environments is only in production, also for a grant that names one.
+  const hostless = Object.fromEntries(Object.keys(environments ?? {}).map((name) => [name, {}]));
   const made: ProviderDefinition = {
     ...rest,
-    ...(product.environments === true && environments !== undefined ? { environments } : {}),
+    ...(environments === undefined ? {} : { environments: product.environments === true ? environments : hostless }),
     api: {
       ...api,
       base: product.hosts[0] ?? '',

@@ -44,14 +44,21 @@ export function localised<Definition extends ProviderDefinitionInput>(
   const centers = Object.entries(definition.dataCenters ?? {});
   const running = centers.filter(([, hosts]) => Object.values(hosts).some((host) => map.has(host)));
   const hosts = definition.api.hosts.filter((host) => map.has(host));
+  const all = new Map([...running.flatMap(([, ofCenter]) => withoutServer(Object.values(ofCenter), map)), ...map]);
   return rewriteOrigins(
     {
       ...definition,
       ...(running.length === 0 ? {} : { dataCenters: Object.fromEntries(running) }),
       api: { ...definition.api, hosts: hosts.length === 0 ? definition.api.hosts : hosts },
     },
-    map,
+    all,
   );
+}
+
+/** Moves hosts of products that have no server here to the server of their data centre, which answers that it has no such API. */
+function withoutServer(hosts: readonly string[], map: ReadonlyMap<string, string>): [string, string][] {
+  const server = hosts.map((host) => map.get(host)).find((origin) => origin !== undefined);
+  return server === undefined ? [] : hosts.map((host) => [host, server]);
 }
 
 /** Maps the real address to the simulated address, for every host of every server. */

@@ -73,10 +73,16 @@ export class Bulkheads {
    * provider served another grant lately: then the failures are the grant's own.
    */
   probeInMs(name: string): number {
-    const { failures, servedAt, pausedUntil } = this.#compartment(name);
+    const { failures, servedAt, pausedUntil, askedUntil } = this.#compartment(name);
     const now = this.#world.monotonic();
     if (failures === 0 && now - servedAt < this.#times.servedLatelyMs) return Number.POSITIVE_INFINITY;
-    return Math.max(0, pausedUntil - now);
+    return Math.max(0, pausedUntil - now, askedUntil - now);
+  }
+
+  /** Notes a pause that the provider asked for: in spite of a back-off no grant is asked before its end. */
+  notePause(name: string, ms: number): void {
+    const compartment = this.#compartment(name);
+    compartment.askedUntil = Math.max(compartment.askedUntil, this.#world.monotonic() + ms);
   }
 
   /** Takes the turn to probe a provider. The next one comes after a pause, whether this one gets an answer or not. */
@@ -117,6 +123,7 @@ export class Bulkheads {
       waiting: new FairQueue(),
       failures: 0,
       pausedUntil: 0,
+      askedUntil: 0,
       servedAt: Number.NEGATIVE_INFINITY,
       releasedAt: Number.NEGATIVE_INFINITY,
     };
@@ -193,6 +200,8 @@ interface Compartment {
   failures: number;
   /** When the next call may probe, by `World.monotonic`. */
   pausedUntil: number;
+  /** The end of the pause that the provider asked for, by `World.monotonic`. */
+  askedUntil: number;
   /** When the provider last answered well, and when its grants in back-off were last released. */
   servedAt: number;
   releasedAt: number;

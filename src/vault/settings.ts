@@ -123,7 +123,7 @@ export const settings = {
     variable: 'GRANTRY_TENANT',
     flag: '--tenant <name>',
     usual: '',
-    help: 'the tenant that . stands for; it wins over grantry use',
+    help: 'the tenant that . stands for; it wins over a .grantry file and grantry use',
     check: (text) => checkName('tenant', text),
   },
   url: {

@@ -5,7 +5,8 @@
  *     + clients/acme.env            makes a file of the lines up to the next empty one
  *     ZOHO_DC=eu
  *
- *     $ grantry list --json         runs a command; `< FILE` gives it standard input, NAME=VALUE in front sets a variable
+ *     $ grantry list --json         runs a command; `< FILE` gives it standard input, NAME=VALUE in front sets a variable,
+ *                                   `cd DIRECTORY &&` before them runs it there
  *     []                            what it must print
  *     ! grantry: …                  what it must say on stderr
  *     ? 2                           its exit code, 0 where nothing is said
@@ -64,15 +65,16 @@ export async function runScript(
     await writeFile(join(home.path, name), fill(content));
   }
   for (const step of script.steps) {
-    const { args, env, stdin } = parseCommand(fill(step.command));
+    const { args, env, stdin, directory } = parseCommand(fill(step.command));
     const opened = new Set<string>();
     const run = await home.run(args, {
+      cwd: join(home.path, directory),
       env: { GRANTRY_UNSAFE_ALLOW_LOOPBACK_PROVIDERS: '1', ...env },
       stdin: stdin === null ? '' : await readFile(join(home.path, stdin)),
       onStderr: (said) => {
         // The session plays the browser as well: it opens the address that connect prints, and follows where it leads.
         const url = /^ {2}(http\S+)\n/m.exec(said)?.[1];
-        if (url === undefined || opened.has(url) || args[0] !== 'connect') return;
+        if (url === undefined || opened.has(url) || !['connect', 'onboard'].includes(args[0] ?? '')) return;
         opened.add(url);
         fetch(url).then(
           (answer) => answer.text(),
@@ -89,7 +91,13 @@ export async function runScript(
 }
 
 /** Words as a shell makes them, as far as scripts need it. */
-function parseCommand(command: string): { args: string[]; env: Record<string, string>; stdin: string | null } {
+function parseCommand(text: string): {
+  args: string[];
+  env: Record<string, string>;
+  stdin: string | null;
+  directory: string;
+} {
+  const [, directory = '.', command = ''] = /^(?:cd (\S+) && )?(.*)$/s.exec(text) ?? [];
   const words = [...command.matchAll(/'([^']*)'|(\S+)/g)].map((match) => match[1] ?? match[2] ?? '');
   const env: Record<string, string> = {};
   while (/^[A-Z_]+=/.test(words[0] ?? '')) {
@@ -99,7 +107,7 @@ function parseCommand(command: string): { args: string[]; env: Record<string, st
   if (words.shift() !== 'grantry') throw new Error(`not a grantry command: ${command}`);
   const input = words.indexOf('<');
   const stdin = input === -1 ? null : (words[input + 1] ?? null);
-  return { args: input === -1 ? words : words.slice(0, input), env, stdin };
+  return { args: input === -1 ? words : words.slice(0, input), env, stdin, directory };
 }
 
 function matches(text: string, expected: readonly string[]): boolean {

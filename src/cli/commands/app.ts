@@ -18,7 +18,7 @@ import { canPrompt } from '../terminal/prompt.ts';
 import { alteredRow, printFields, printTable } from '../terminal/table.ts';
 
 /** The redirect URI for `grantry connect` when no other is chosen. */
-const loopbackRedirectUri = 'http://127.0.0.1:8484/callback';
+export const loopbackRedirectUri = 'http://127.0.0.1:8484/callback';
 
 interface AddOptions {
   provider?: string;

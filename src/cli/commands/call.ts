@@ -3,7 +3,8 @@ import type { Command } from 'commander';
 import { parseExactly } from '../../base/exact-json.ts';
 import { checkKey } from '../../base/ids.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
-import { resolveTenant } from '../current-tenant.ts';
+import { meantTenant } from '../current-tenant.ts';
+import { anywayOption, refuseOtherTenant } from '../desk/guard.ts';
 import { readSmallFile } from '../files.ts';
 import { collect, epilogue } from '../options.ts';
 import { usageError } from '../terminal/errors.ts';
@@ -14,6 +15,7 @@ interface CallOptions {
   data?: string;
   header?: string[];
   account?: string;
+  anyway?: boolean;
 }
 
 const methods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
@@ -39,6 +41,7 @@ export function define(command: Command): void {
       collect,
     )
     .option('--account <name>', 'the account, when the tenant has several at this provider')
+    .option(...anywayOption)
     .addHelpText(
       'after',
       epilogue(`Examples:
@@ -61,7 +64,9 @@ async function call(
   const reading = method === 'GET' || method === 'HEAD';
   if (reading && options.data !== undefined) throw usageError(`${method} takes no body.`, 'Leave -d out, or use POST.');
   const headers = parseHeaders(options.header ?? []);
-  const tenant = await resolveTenant(context, given.tenant, { changes: !reading });
+  const meant = meantTenant(context, given.tenant, { changes: !reading });
+  refuseOtherTenant(meant, options.anyway);
+  const { tenant } = meant;
   const key = checkKey({ tenant, provider: given.provider, account: options.account });
   const body = options.data === undefined ? undefined : await readBody(options.data);
   if (body !== undefined && !headers.has('content-type') && isJson(body))

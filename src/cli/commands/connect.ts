@@ -21,7 +21,7 @@ import { withProgress } from '../terminal/progress.ts';
 import { canPrompt, promptLine, readStdin, readStdinLine } from '../terminal/prompt.ts';
 import { noteSlots } from '../terminal/slots.ts';
 
-interface ConnectOptions {
+export interface ConnectOptions {
   app?: string;
   account?: string;
   scope?: string[];
@@ -103,7 +103,8 @@ async function connect(context: Context, given: string, provider: string, option
   context.output.print(`Connected ${grant.tenant} to ${grant.provider} (account ${grant.account}${where}).`);
 }
 
-async function redeem(
+/** Redeems the code of a self client. */
+export async function redeem(
   context: Context,
   vault: Vault,
   key: CheckedKey,
@@ -119,7 +120,7 @@ function wantedOf({ environment, expectOrg: expectOrganization }: Pick<ConnectOp
   return { environment, expectOrganization };
 }
 
-function checkOptions(options: ConnectOptions): void {
+export function checkOptions(options: ConnectOptions): void {
   if (options.app !== undefined) checkName('app', options.app);
   if (options.code !== undefined && options.code !== '-') {
     throw usageError(
@@ -142,7 +143,12 @@ function checkOptions(options: ConnectOptions): void {
 }
 
 /** Connects through the browser; with a server, through its link. */
-async function authorize(context: Context, vault: Vault, key: CheckedKey, options: ConnectOptions): Promise<Grant> {
+export async function authorize(
+  context: Context,
+  vault: Vault,
+  key: CheckedKey,
+  options: ConnectOptions,
+): Promise<Grant> {
   const scopes = splitScopeOptions(options.scope);
   const addScopes = splitScopeOptions(options.addScope);
   const before = addScopes === undefined ? null : await vault.grants.get(key);
@@ -248,7 +254,7 @@ async function paste(context: Context, vault: Vault, url: string): Promise<Grant
   return withProgress(context.world, 'Redeeming the code', () => vault.completeAuthorization(pasted));
 }
 
-async function readCode(): Promise<Secret> {
+export async function readCode(): Promise<Secret> {
   const text = canPrompt() ? await promptLine('Code: ', { secret: true }) : await readStdin('code', limits.urlCharsMax);
   const code = text.trim();
   if (!/^[\x21-\x7e]{1,2048}$/.test(code)) {

@@ -8,7 +8,8 @@ import { wholeNumber } from '../../vault/settings.ts';
 import type { AccessToken, Grant, Vault } from '../../vault/types.ts';
 import { childEnvironment } from '../child-environment.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
-import { resolveTenant } from '../current-tenant.ts';
+import { meantTenant } from '../current-tenant.ts';
+import { anywayOption, refuseOtherTenant } from '../desk/guard.ts';
 import { collect, epilogue } from '../options.ts';
 import { ownSignals } from '../signals.ts';
 import { usageError } from '../terminal/errors.ts';
@@ -20,6 +21,7 @@ interface ExecOptions {
   account?: string;
   minValidity: string;
   pass?: string[];
+  anyway?: boolean;
 }
 
 export function define(command: Command): void {
@@ -37,6 +39,7 @@ export function define(command: Command): void {
     .option('--account <name>', 'the account, when the tenant has several')
     .option('-t, --min-validity <seconds>', 'seconds for which each token must still be valid', '60')
     .option('--pass <variable>', 'pass a variable that is withheld otherwise; may be given several times', collect)
+    .option(...anywayOption)
     .addHelpText('after', epilogue('Example:\n  grantry exec acme --provider zoho_crm -- ./nightly-sync.sh'))
     .action(async (tenant: string, words: string[], options: ExecOptions) =>
       exec(contextOf(command), tenant, words, options),
@@ -49,7 +52,9 @@ async function exec(context: Context, given: string, words: readonly string[], o
     throw usageError('The program to run is missing.', 'Write it after --: grantry exec TENANT -- CMD ARGS');
   }
   const minValidity = wholeNumber('-t', options.minValidity, { min: 0, max: limits.minValiditySecondsMax });
-  const tenant = await resolveTenant(context, given, { changes: true });
+  const meant = meantTenant(context, given, { changes: true });
+  refuseOtherTenant(meant, options.anyway);
+  const { tenant } = meant;
   const account = options.account === undefined ? undefined : checkName('account', options.account);
   const providers = (options.provider ?? []).map(checkProviderId);
   const variables = await withProgress(context.world, 'Fetching tokens', async () => {

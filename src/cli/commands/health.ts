@@ -1,10 +1,10 @@
 import type { Command } from 'commander';
 import { checkKey, type GrantKey } from '../../base/ids.ts';
-import { actionAsCommand } from '../../schemas/actions.ts';
 import { toJson } from '../../schemas/json.ts';
-import type { HealthReport, Vault } from '../../vault/types.ts';
+import type { Grant, HealthReport, Vault } from '../../vault/types.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
 import { resolveTenant } from '../current-tenant.ts';
+import { printReport, whatToDo } from '../desk/health/report.ts';
 import { epilogue } from '../options.ts';
 import { noteQuarantine } from '../quarantine.ts';
 import { exitCodeOf, toGrantryError, usageError } from '../terminal/errors.ts';
@@ -22,7 +22,10 @@ const checksAtOnce = 8;
 
 export function define(command: Command): void {
   command
-    .description('Checks grants with a real call to the provider: one grant, all of a tenant, or all.')
+    .description(
+      'Checks grants with a real call to the provider: one grant, all of a tenant, or all. For several, it is a report: it ' +
+        'also says since when each state lasts, and what changed since the last report.',
+    )
     .argument('[tenant]', 'the tenant, or . for the current one')
     .argument('[provider]', 'the provider, such as zoho_crm')
     .option('--account <name>', 'the account, when the tenant has several at this provider')
@@ -52,7 +55,7 @@ async function health(
   const key = tenant === undefined || provider === undefined ? null : checkKey({ tenant, provider, account });
   await using vault = await openContextVault(context);
   noteQuarantine(context.output, vault);
-  const keys: readonly GrantKey[] = key === null ? await liveKeys(vault, tenant) : [key];
+  const keys: readonly GrantKey[] = key === null ? await liveGrants(vault, tenant) : [key];
   let done = 0;
   const reports = await withProgress(
     context.world,
@@ -65,9 +68,12 @@ async function health(
       ),
   );
   process.exitCode = exitCodeOf(reports.map((report) => (report.status === 'healthy' ? null : report.error)));
-  const items = reports.map((each) => toJson(each));
-  if (context.output.json) return context.output.printJson(key === null ? items : items[0]);
-  if (reports.length === 0) return context.output.note('No grants to check.');
+  if (key === null) {
+    // A check may keep the organisation, so the grants are read afterwards.
+    const grants = await liveGrants(vault, tenant);
+    return printReport(context, { reports, grants, isWhole: tenant === undefined });
+  }
+  if (context.output.json) return context.output.printJson(reports.map((each) => toJson(each))[0]);
   printTable(context.output, reports, {
     ...keyColumns,
     STATUS: ({ status }) => status,
@@ -76,7 +82,7 @@ async function health(
   });
 }
 
-async function liveKeys(vault: Vault, tenant: string | undefined): Promise<readonly GrantKey[]> {
+async function liveGrants(vault: Vault, tenant: string | undefined): Promise<readonly Grant[]> {
   const grants = await allGrants(vault, { tenant });
   return grants.filter((grant) => grant.state !== 'disconnected');
 }
@@ -123,8 +129,7 @@ async function check(
 
 /** The organisation of a healthy grant; else the error and what to do. */
 export function healthDetail(report: HealthReport): string {
-  if (report.status === 'unhealthy') return `${report.error}: ${report.message} ${actionAsCommand(report.action)}`;
+  if (report.status === 'unhealthy') return `${report.error}: ${whatToDo(report)}`;
   if (report.warning !== undefined) return `${report.orgName ?? '-'}: ${report.warning}`;
-  if (report.orgName !== null) return report.orgName;
-  return report.missingScope === undefined ? '-' : `no organisation name: the scope ${report.missingScope} is missing`;
+  return report.orgName ?? whatToDo(report);
 }

@@ -1,9 +1,11 @@
 import type { Command } from 'commander';
 import { errorCodes, type GrantryError } from '../../base/errors.ts';
 import { checkKey, checkName, checkProviderId, defaultAccount, type GrantKey } from '../../base/ids.ts';
-import type { Vault } from '../../vault/types.ts';
+import type { ProviderDefinition } from '../../providers/definition.ts';
+import type { Grant, Vault } from '../../vault/types.ts';
 import { type Context, contextOf, databaseExists, makeContextVault } from '../context.ts';
 import { resolveTenant } from '../current-tenant.ts';
+import { type ImportedClient, type NextStep, nextSteps, noteNextSteps } from '../desk/next-steps.ts';
 import { type ClientFile, readClientFile } from '../import/client-file.ts';
 import { listClientFiles } from '../import/client-files.ts';
 import { definitionFor, type Imported, Importer, type ImportTarget } from '../import/importer.ts';
@@ -27,6 +29,8 @@ interface ImportOptions {
 interface Outcome extends Partial<ImportTarget>, Partial<Imported> {
   readonly file: string;
   readonly error?: GrantryError;
+  /** The client and the steps that are left; absent for a bad file. */
+  readonly client?: ImportedClient & { readonly next: readonly NextStep[] };
 }
 
 export function define(command: Command): void {
@@ -75,8 +79,9 @@ async function importFiles(context: Context, paths: readonly string[], options: 
   const { files, passedOver } = await listClientFiles(paths, { directories: tenant === undefined });
   // A dry run must not make a database.
   await using vault = dryRun && !databaseExists(context) ? null : await makeContextVault(context);
+  const definition = await definitionFor(vault, provider);
   const importer = new Importer({
-    definition: await definitionFor(vault, provider),
+    definition,
     app,
     account,
     replace,
@@ -88,7 +93,7 @@ async function importFiles(context: Context, paths: readonly string[], options: 
     () => `Importing files: ${outcomes.length} of ${files.length}`,
     async () => {
       for (const file of files) {
-        outcomes.push(await importOne(context, importer, { file, tenant, vault }));
+        outcomes.push(await importOne(context, importer, { file, tenant, vault, definition }));
       }
     },
   );
@@ -99,6 +104,8 @@ async function importFiles(context: Context, paths: readonly string[], options: 
   const isStored = outcomes.some(({ result }) => result === 'imported' || result === 'replaced');
   if (isStored && !dryRun)
     context.output.note('Nothing was sent to the provider yet. Check the grants: grantry health');
+  const clients = outcomes.flatMap(({ client }) => (client === undefined ? [] : [client]));
+  noteNextSteps(context.output, clients, { dryRun });
   process.exitCode = exitCodeOf(outcomes);
 }
 
@@ -109,9 +116,9 @@ function isLineFile(path: string): boolean {
 async function importOne(
   context: Context,
   importer: Importer,
-  from: { file: string; tenant: string | undefined; vault: Vault | null },
+  from: { file: string; tenant: string | undefined; vault: Vault | null; definition: ProviderDefinition },
 ): Promise<Outcome> {
-  const { file, tenant, vault } = from;
+  const { file, tenant, vault, definition } = from;
   let target: Partial<ImportTarget> = {};
   try {
     const content = await readClientFile(file, tenant);
@@ -120,10 +127,19 @@ async function importOne(
     const plan = importer.plan(content);
     target = plan;
     const sharedInRun = importer.sharedInRun(content, plan);
-    if (vault === null) return { ...target, file, result: 'imported', sharedWith: sharedInRun };
+    const clientOf = async (result: Imported['result'], grant: Grant | null) => {
+      const { tenant: name, provider, account } = plan;
+      const known = { tenant: name, provider, account, result, namesOrganization: content.orgId !== undefined, grant };
+      return { ...known, next: await nextSteps(known, definition) };
+    };
+    if (vault === null) {
+      return { ...target, file, result: 'imported', sharedWith: sharedInRun, client: await clientOf('imported', null) };
+    }
     const { sharedWith, ...stored } = await importer.store(vault, content, plan);
     // In a dry run, the other files are not stored yet.
-    return { ...target, file, ...stored, sharedWith: sharedWith.length === 0 ? sharedInRun : sharedWith };
+    const shared = sharedWith.length === 0 ? sharedInRun : sharedWith;
+    const client = await clientOf(stored.result, await vault.grants.get(plan));
+    return { ...target, file, ...stored, sharedWith: shared, client };
   } catch (thrown) {
     const error = toGrantryError(thrown);
     if (error.code === 'internal') throw thrown;
@@ -205,6 +221,7 @@ function item(outcome: Outcome, run: Run): Record<string, unknown> {
     differs: outcome.differs ?? [],
     shared_with: (outcome.sharedWith ?? []).map(checkKey),
     error: outcome.error === undefined ? null : errorItem(outcome.error),
+    next: outcome.client?.next ?? [],
   };
 }
 

@@ -4,7 +4,8 @@ import { limits } from '../../base/limits.ts';
 import { tokenToJson } from '../../schemas/write-json.ts';
 import { wholeNumber } from '../../vault/settings.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
-import { resolveTenant } from '../current-tenant.ts';
+import { meantTenant } from '../current-tenant.ts';
+import { anywayOption, refuseOtherTenant } from '../desk/guard.ts';
 import { epilogue } from '../options.ts';
 import { writeAlone } from '../terminal/output.ts';
 import { withProgress } from '../terminal/progress.ts';
@@ -18,6 +19,7 @@ export function define(command: Command): void {
     .option('-t, --min-validity <seconds>', 'seconds for which the token must still be valid', '60')
     .option('--account <name>', 'the account, when the tenant has several at this provider')
     .option('--rejected <generation>', 'report that the API refused this generation of the token; it is refreshed once')
+    .option(...anywayOption)
     .addHelpText(
       'after',
       epilogue(`Examples:
@@ -37,7 +39,9 @@ export async function handOutToken(context: Context, input: TokenInput): Promise
     input.rejected === undefined
       ? null
       : wholeNumber('--rejected', input.rejected, { min: 0, max: Number.MAX_SAFE_INTEGER });
-  const tenant = await resolveTenant(context, input.tenant);
+  const meant = meantTenant(context, input.tenant);
+  refuseOtherTenant(meant, input.anyway);
+  const { tenant } = meant;
   const key: GrantKey = checkKey({ tenant, provider: input.provider, account: input.account });
   await using vault = await openContextVault(context, {}, { light: true });
   const token = await withProgress(context.world, 'Waiting for the provider', () =>

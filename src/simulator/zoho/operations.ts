@@ -5,39 +5,13 @@ import {
   creatorEnvelope,
   crmEnvelope,
   deskEnvelope,
-  type Envelope,
   financeEnvelope,
   mailEnvelope,
   plainEnvelope,
   projectsEnvelope,
   workDriveEnvelope,
 } from './envelopes.ts';
-
-/** One call of a product's API. */
-export interface Operation {
-  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
-  readonly path: RegExp;
-  readonly scope: string;
-  /** Set when the call needs no organisation id although the product's other calls do. */
-  readonly withoutOrganization?: boolean;
-  /** Builds the answer; left out for calls that list (`GET`) or add (`POST`) records of the path's first group. */
-  readonly answer?: (user: KnownUser) => unknown;
-}
-
-/** A product: its paths, its error envelope and its calls. */
-export interface Product {
-  readonly name: string;
-  /** First label of its own host; `www` for products behind the gateway. */
-  readonly host: string;
-  /** A second host of the product. */
-  readonly alias?: string;
-  readonly prefix: RegExp;
-  readonly envelope: Envelope;
-  readonly organization?:
-    | { readonly in: 'header' | 'query'; readonly name: string; readonly required: boolean }
-    | undefined;
-  readonly operations: readonly Operation[];
-}
+import type { Operation, Product } from './product.ts';
 
 const organizationQuery = { in: 'query', name: 'organization_id', required: true } as const;
 const invoiceHeader = { in: 'header', name: 'X-com-zoho-invoice-organizationid', required: true } as const;
@@ -46,8 +20,8 @@ const deskHeader = { in: 'header', name: 'orgId', required: true } as const;
 const catalystHeader = { in: 'header', name: 'CATALYST-ORG', required: false } as const;
 
 /**
- * All products, the most specific paths first: on one port several products share `/api/v1`, which Zoho serves on
- * different hosts.
+ * The products that are written by hand, the most specific paths first: on one port several products share `/api/v1`, which
+ * Zoho serves on different hosts.
  */
 export const products: readonly Product[] = [
   product({ name: 'CRM', host: 'www', prefix: /^\/crm\//, envelope: crmEnvelope }, [

@@ -29,7 +29,10 @@ async function call(
   return { status: response.status, body: parsed };
 }
 
-const zohoIds = builtInProviderIds.filter((id) => id.startsWith('zoho_'));
+/** Products of whose API no call is known that proves a grant. */
+const withoutHealthCall =
+  'zoho_payroll zoho_payments zoho_dataprep zoho_zeptomail zoho_learn zoho_shifts zoho_directory'.split(' ');
+const zohoIds = builtInProviderIds.filter((id) => id.startsWith('zoho_') && !withoutHealthCall.includes(id));
 
 describe('the product APIs', () => {
   it.each(zohoIds)('%s: the health call of its definition works with its scope, and not without', async (id) => {

@@ -9,9 +9,10 @@ import type { SimulatorState } from '../state/state.ts';
 import { fingerprintOf } from '../state/tokens.ts';
 import type { ZohoSettings } from '../state/zoho-settings.ts';
 import { calendarEvents } from './calendar.ts';
+import { allProducts, definedHosts } from './defined-products.ts';
 import type { ApiProblem } from './envelopes.ts';
 import { environmentOf } from './environments.ts';
-import { type Operation, type Product, products } from './operations.ts';
+import type { Operation, Product } from './product.ts';
 import { covers } from './scopes.ts';
 
 /** Number of records to keep per module and organisation; older ones are dropped. */
@@ -33,7 +34,7 @@ const outcomes: Readonly<Record<ApiProblem, Outcome>> = {
 export function zohoProducts(state: SimulatorState, incoming: Incoming): SimulatorAnswer {
   const { url, site, headers } = incoming;
   const path = url.pathname;
-  const product = products.find((each) => isAtHost(each, url.hostname) && each.prefix.test(path));
+  const product = productAt(url, incoming.method);
   const value = /^(?:Zoho-oauthtoken|Bearer)\s+(\S+)$/i.exec(headers.get('authorization') ?? '')?.[1] ?? null;
   const event: AnswerEvent = {
     kind: 'api',
@@ -56,7 +57,7 @@ export function zohoProducts(state: SimulatorState, incoming: Incoming): Simulat
   const settings = state.zoho.for(site.dc, family.clientId);
   const known = state.registry.user(family.user);
   const user = known === undefined ? undefined : inOrganization(known, family.organization);
-  const operation = product.operations.find((each) => each.method === incoming.method && each.path.test(path));
+  const operation = operationOf(product, incoming.method, path);
   if (operation === undefined || user === undefined) return problem(product, 'not_found', told, settings);
   const module = operation.path.exec(path)?.[1] ?? '';
   if (!covers(token.scopes, operation.scope.replace('{module}', module)))
@@ -88,9 +89,20 @@ function isAccounts({ url }: Incoming): boolean {
   return url.pathname.startsWith('/oauth/');
 }
 
+/** On one port several products share a path such as `/api/v1`: the one that knows the call gets it. */
+function productAt({ hostname, pathname }: URL, method: string): Product | undefined {
+  const there = allProducts.filter((each) => isAtHost(each, hostname) && each.prefix.test(pathname));
+  return there.find((each) => operationOf(each, method, pathname) !== undefined) ?? there[0];
+}
+
+function operationOf({ operations }: Product, method: string, path: string): Operation | undefined {
+  return operations.find((each) => each.method === method && each.path.test(path));
+}
+
 /** On the real hosts a product is identified by its host; on a local port only by its path. */
 function isAtHost(product: Product, hostname: string): boolean {
-  if (!/zoho/i.test(hostname)) return true;
+  if (!/zoho/i.test(hostname) && !definedHosts.has(hostname)) return true;
+  if (product.hosts !== undefined) return product.hosts.has(hostname);
   const label = hostname.split('.')[0] ?? '';
   const gateway = ['www', 'sandbox', 'developer', 'content'].includes(label);
   const isBehind = product.host === 'www' || ['Creator', 'WorkDrive'].includes(product.name);

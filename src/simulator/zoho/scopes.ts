@@ -1,9 +1,17 @@
+import { zohoProducts } from '../../providers/built-in/zoho/products.ts';
+
 /** Services in Zoho's scopes, in lower case: Zoho's own spelling varies. */
 const serviceNames =
   'zohocrm zohobigin zohobooks zohoinvoice zohoinventory zohocalendar zohocreator zohoanalytics desk zohomail ' +
   'zohoprojects zohopc zohopeople zohorecruit zohocliq workdrive zohofiles zohosign zohocampaigns zohobookings ' +
   'zohobackstage zohocatalyst aaaserver zohosearch phonebridge';
-const services = new Set(serviceNames.split(' '));
+const services = new Set([
+  ...serviceNames.split(' '),
+  ...Object.values(zohoProducts).map(({ scopePrefix }) => scopePrefix.toLowerCase()),
+]);
+
+/** Scopes of the definitions, some of which end with an operation of their own. */
+const definedScopes = new Set(Object.values(zohoProducts).flatMap(({ health }) => health?.scope?.toLowerCase() ?? []));
 
 const operations = new Set(['all', 'read', 'create', 'update', 'delete', 'write', 'custom', 'execute', 'rar']);
 /** Operations that `WRITE` includes. */
@@ -21,6 +29,7 @@ export function splitScopes(text: string, spaces: 'accepted' | 'refused'): strin
 export function isKnownScope(scope: string): boolean {
   const parts = scope.toLowerCase().split('.');
   const operation = parts.at(-1) ?? '';
+  if (definedScopes.has(scope.toLowerCase())) return true;
   return (
     parts.length >= 3 &&
     services.has(parts[0] ?? '') &&

@@ -1,8 +1,8 @@
 import { type Selectable } from 'kysely';
 import type { CheckedKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
+import { userIn } from '../consent-user.ts';
 import { changedOne, countRows, type Reader, type WriteTx } from '../database.ts';
-import { userIn } from '../metadata-members.ts';
 import type { GrantState, GrantTable } from '../schema.ts';
 
 export type GrantRow = Selectable<GrantTable>;

@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import type { Reader, WriteTx } from '../database.ts';
 import type { StoreKind } from '../engine/engine.ts';
-import { type GrantRow, grantColumns } from './grants.ts';
+import type { GrantRow } from './grants.ts';
 
 /** A step through a table in the order of its ids. */
 export interface Page {
@@ -19,11 +19,26 @@ export async function lockSealedTables(tx: WriteTx, kind: StoreKind): Promise<vo
     in share row exclusive mode`.execute(tx);
 }
 
+/** What the seals of a grant's tokens bind. The upgrade of 0.1.0 reads it before later migrations add columns. */
+const sealColumns = [
+  'client_id',
+  'id',
+  'provider',
+  'account',
+  'app',
+  'metadata',
+  'generation',
+  'access_token',
+  'refresh_token',
+] as const satisfies readonly (keyof GrantRow)[];
+
+export type SealedGrant = Pick<GrantRow, (typeof sealColumns)[number]>;
+
 /** Reads grants whose tokens are sealed. */
-export async function sealedGrants(db: Reader, { afterId, limit }: Page): Promise<GrantRow[]> {
+export async function sealedGrants(db: Reader, { afterId, limit }: Page): Promise<SealedGrant[]> {
   return db
     .selectFrom('oauth_tokens')
-    .select(grantColumns)
+    .select(sealColumns)
     .where('generation', '>', 0)
     .where((column) => column.or([column('access_token', 'is not', null), column('refresh_token', 'is not', null)]))
     .$if(afterId !== null, (query) => query.where('id', '>', afterId ?? ''))

@@ -17,7 +17,7 @@ import { appFor, clientOf } from '../app/apps.ts';
 import { dcsWithSecret } from '../app/secrets.ts';
 import type { VaultContext } from '../context.ts';
 import type { ConsentTime } from '../grant/newest.ts';
-import type { NewAuthorization } from '../grant/put-authorization.ts';
+import type { NewAuthorization } from '../grant/put/new-authorization.ts';
 import { moved } from '../grant/standing.ts';
 import type { Wanted } from '../organization/wanted.ts';
 import { type Consent, headOf, keepAnswer } from './consent.ts';

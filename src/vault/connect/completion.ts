@@ -18,12 +18,9 @@ import { appFor } from '../app/apps.ts';
 import { type ChangeTransaction, changing } from '../changing.ts';
 import { checkText } from '../checks.ts';
 import { fingerprinter, type VaultContext } from '../context.ts';
-import {
-  assertKeepable,
-  type NewAuthorization,
-  type PutOptions,
-  putAuthorization,
-} from '../grant/put-authorization.ts';
+import { assertKeepable } from '../grant/put/go-on.ts';
+import type { NewAuthorization } from '../grant/put/new-authorization.ts';
+import { type PutOptions, putAuthorization } from '../grant/put-authorization.ts';
 import { grantsEndedWith, queueRevocation, revokesAccount } from '../grant/revocations.ts';
 import { isMoved, moved, standingOf, stands } from '../grant/standing.ts';
 import { learnOrganization } from '../organization/learn.ts';

@@ -4,6 +4,7 @@ import { type Bench, makeBench } from '../../../test/support/bench.ts';
 import { demoClient } from '../../simulator/index.ts';
 import { internalsOf } from '../internals.ts';
 import type { Vault } from '../types.ts';
+import { completeAuthorization } from './complete.ts';
 import { completeConnectSessionOf } from './completion.ts';
 import { receiveConnectCallback, startConnect } from './flow.ts';
 import { createConnectSession, getConnectSession } from './sessions.ts';
@@ -107,6 +108,53 @@ describe('scopes that a grant gains', () => {
     await vault.completeAuthorization(await visit(bench, again.url));
     await expect(vault.completeAuthorization(callback)).rejects.toMatchObject({ code: 'authorization_failed' });
     expect(await vault.grants.get(key)).toMatchObject({ scopes: [leads], scopesAssumed: [] });
+  });
+
+  it('leave environment and organisation of the grant as they are, and no request names them', async () => {
+    const { bench, vault } = await connected();
+    await using _ = bench;
+    await vault.updateMetadata(key, { environment: 'sandbox', org_id: '42' });
+    const wish = { ...key, redirectUri, addScopes: [coql] };
+    for (const more of [{ environment: 'production' }, { expectOrganization: '42' }]) {
+      await expect(vault.authorize({ ...wish, ...more })).rejects.toMatchObject({
+        code: 'invalid_request',
+        message: expect.stringContaining('neither the environment nor the organisation'),
+      });
+      const link = createConnectSession(internalsOf(vault).open(), publicUrl, { ...key, addScopes: [coql], ...more });
+      await expect(link).rejects.toMatchObject({ code: 'invalid_request' });
+    }
+    const before = await vault.grants.get(key);
+    const enhanced = await vault.completeAuthorization(await visit(bench, (await vault.authorize(wish)).url));
+    const stays = { apiDomain: 'https://sandbox.zohoapis.com', metadata: before?.metadata };
+    expect(enhanced).toMatchObject({ ...stays, scopes: [leads, coql] });
+    await bench.jump(700_000);
+    // Where a new consent is needed, its answer names the production host.
+    bench.simulator.zoho.change({ scopeEnhancement: 'refused' });
+    const { url, keepsRefreshToken } = await vault.authorize({ ...wish, addScopes: ['ZohoCRM.users.READ'] });
+    expect(keepsRefreshToken).toBe(false);
+    const { metadata, ...again } = await vault.completeAuthorization(await visit(bench, url));
+    expect(again).toMatchObject({ state: 'active', apiDomain: stays.apiDomain });
+    expect(metadata).toMatchObject({ environment: 'sandbox', org_id: '42' });
+  });
+
+  it('keep the token set that the present one has replaced by hand', async () => {
+    const { bench, vault } = await connected();
+    await using _ = bench;
+    const minted = bench.simulator.mintTokens({
+      clientId: demoClient.clientId,
+      user: 'user@us.example',
+      scopes: [leads],
+    });
+    await vault.storeTokens(key, { refreshToken: minted.refreshToken, scopes: [leads], replace: true });
+    const context = internalsOf(vault).open();
+    const candidates = () => context.store.db.selectFrom('grantry_candidates').selectAll().execute();
+    const kept = await candidates();
+    expect(kept).toHaveLength(1);
+    const { url } = await vault.authorize({ ...key, redirectUri, addScopes: [coql] });
+    // Without the refresh that proves the new token and shreds what it replaced.
+    const grant = await completeAuthorization(context, await visit(bench, url));
+    expect(grant).toMatchObject({ scopes: [leads, coql], state: 'active' });
+    expect(await candidates()).toEqual(kept);
   });
 
   it('need a grant', async () => {

@@ -14,7 +14,8 @@ import { fingerprinter, type VaultContext } from '../context.ts';
 import type { Grant, StoredTokens, TokensInput } from '../types.ts';
 
 import { describeGrant } from './grants.ts';
-import { type NewAuthorization, type PutOptions, putAuthorization } from './put-authorization.ts';
+import type { NewAuthorization } from './put/new-authorization.ts';
+import { type PutOptions, putAuthorization } from './put-authorization.ts';
 import { decideStoring, keepStored, noRefreshToken, type StoringDecision, type StoringRules } from './stored-before.ts';
 
 export interface StoreTokensOptions extends Pick<PutOptions, 'onlyNew' | 'within'>, Pick<StoringRules, 'isImport'> {

@@ -9,7 +9,7 @@ import { changing } from '../changing.ts';
 import { fingerprinter, type VaultContext } from '../context.ts';
 import { reasons } from '../reasons.ts';
 import { changeColumns } from './change-facts.ts';
-import type { NewAuthorization } from './put-authorization.ts';
+import type { NewAuthorization } from './put/new-authorization.ts';
 import { answerSetAside, answerUnreadable, nameOf } from './refusals.ts';
 import { isGenuine } from './tokens.ts';
 

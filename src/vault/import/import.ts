@@ -6,7 +6,6 @@ import { type Line, linesOf, type ReadLimit } from '../../base/network/lines.ts'
 import { hideTokens } from '../../base/scrub.ts';
 import { type ImportResult, importLineSchema } from '../../schemas/import-line.ts';
 import { parse } from '../../schemas/parse.ts';
-import { dcIn } from '../../storage/metadata-members.ts';
 import { checkGrantMetadata, handIn } from '../grant/store-tokens.ts';
 import { internalsOf } from '../internals.ts';
 import { learnLater } from '../organization/learn.ts';
@@ -73,8 +72,8 @@ async function storeLine(vault: Vault, key: CheckedKey, line: ParsedLine): Promi
   const replace = tokens.replace === true;
   const bringsClient = clientId !== undefined || clientSecret !== undefined;
   const definition = await context.providers.require(key.provider);
-  const metadata = checkGrantMetadata(definition, tokens.metadata);
-  const client = { app: tokens.app, clientId, clientSecret, dc: dcIn(metadata), replace };
+  const { dc } = checkGrantMetadata(definition, tokens.metadata);
+  const client = { app: tokens.app, clientId, clientSecret, dc: typeof dc === 'string' ? dc : null, replace };
   const store = (app: LineApp | null, isDry: boolean) => {
     const input = app === null ? tokens : { ...tokens, app: app.isMissing ? undefined : app.name };
     return handIn(context, key, input, { isImport: true, appLater: app?.isMissing === true, dryRun: isDry });

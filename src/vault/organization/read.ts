@@ -1,4 +1,5 @@
 import { atPointer, isInvalidToken, isScopeMissing } from '../../providers/invalid-token.ts';
+import { forCall } from '../../providers/products.ts';
 import { hasScope } from '../../providers/scopes.ts';
 import type { VaultContext } from '../context.ts';
 import { askApi, type TokenInHand } from './ask.ts';
@@ -27,12 +28,14 @@ export async function readOrganizations(
   if (call?.organizations === undefined) return { kind: 'not_told' };
   const lacks = call.scope !== undefined && scopes.length > 0 && !hasScope(definition, scopes, call.scope);
   if (lacks) return { kind: 'scope_missing', scope: call.scope ?? '' };
-  const answer = await askApi(context, inHand, call);
+  // Where one grant serves several products, the call follows the rules of its own.
+  const rules = forCall(definition, call.path);
+  const answer = await askApi(context, { ...inHand, definition: rules }, call);
   if (answer === null) return { kind: 'away', status: null };
   const { status, body } = answer;
-  if (isScopeMissing(definition, answer)) return { kind: 'scope_missing', scope: call.scope ?? 'unknown' };
+  if (isScopeMissing(rules, answer)) return { kind: 'scope_missing', scope: call.scope ?? 'unknown' };
   if (status === 429 || status >= 500 || status === 408) return { kind: 'away', status };
-  if (isInvalidToken(definition, answer) || status >= 300) return { kind: 'refused', status };
+  if (isInvalidToken(rules, answer) || status >= 300) return { kind: 'refused', status };
   return { kind: 'told', organizations: organizationsIn(definition, place.metadata, body) };
 }
 

@@ -41,6 +41,7 @@ describe('at a strict provider the spent token', () => {
 
   it('waits as long as the provider asks, also after the lease', async () => {
     for (const [effect, times, sent] of [
+      [status(503, { 'retry-after': '60' }), [50_000, 61_000], [1, 2]],
       [status(503, { 'retry-after': '90' }), [80_000, 91_000], [1, 2]],
       [status(504, { 'retry-after': '180' }), [121_000, 170_000, 181_000], [1, 1, 2]],
       [status(504, { 'retry-after': '20' }), [30_000, 121_000], [1, 2]],

@@ -8,6 +8,7 @@ import { finishAttempt } from '../../storage/statements/attempts.ts';
 import { type GrantRow, lockGrant, readGrant } from '../../storage/statements/grants.ts';
 import { type GrantVerdict, releaseLease, settleLease } from '../../storage/statements/leases.ts';
 import { deleteTokenRequest } from '../../storage/statements/token-requests.ts';
+import { compartmentOf } from '../bulkhead.ts';
 import { type ChangeTransaction, changing } from '../changing.ts';
 import { fingerprinter, isoNow, type VaultContext } from '../context.ts';
 import { factsOf } from '../grant/facts.ts';
@@ -210,6 +211,7 @@ export async function settleLostAnswer(
   const retryInMs = keepLease
     ? Math.max(retryAfterMs ?? 0, context.times.strictLeaseMs - passedMs)
     : pauseInOverlap(context, pauseMs, mayObey ? null : leftMs);
+  if (retryAfterMs !== undefined && retryInMs >= retryAfterMs) obey(context, plan, retryAfterMs);
   const at = isoNow(context);
   const why = cause instanceof UselessAnswerError ? cause.message : null;
   await changing(context, async (change) => {
@@ -230,6 +232,12 @@ export async function settleLostAnswer(
     return new GrantryError(code, text, { cause, retryAfterMs: toldMs, reason });
   }
   return answerLost(plan.row, toldMs, cause);
+}
+
+/** A provider in trouble said when to come back: until then no grant of it probes. Other processes hear it with their own try. */
+function obey(context: VaultContext, plan: RefreshPlan, retryAfterMs: number): void {
+  const longestMs = context.times.retryBackOffMsMax;
+  context.bulkheads.notePause(compartmentOf(plan.row), Math.min(retryAfterMs, longestMs));
 }
 
 /** Returns when a caller should come back after a failure: before its back-off ends, its call may probe the provider. */
@@ -291,6 +299,7 @@ async function settleFailure(
     });
     return pauseMs;
   });
+  if (outcome.class === 'unavailable' && outcome.retryAfterMs !== null) obey(context, plan, outcome.retryAfterMs);
   const isOwn = outcome.class === 'unavailable' && outcome.retryAfterMs === null && !keepLease;
   const toldMs = isOwn ? untilProbe(context, retryInMs) : retryInMs;
   const client = { provider: plan.row.provider, app: plan.appName, dc: plan.client.dc };

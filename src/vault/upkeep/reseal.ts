@@ -8,6 +8,7 @@ import {
   replaceGrantSeals,
   replaceSeal,
   replaceSecrets,
+  type SealedGrant,
   sealedApps,
   sealedGrants,
 } from '../../storage/statements/reseal.ts';
@@ -53,7 +54,7 @@ export async function resealVault(work: Resealing): Promise<void> {
 
 type GrantSeals = Pick<GrantRow, 'client_id' | 'id' | 'access_token' | 'refresh_token'>;
 
-async function grantSeals(work: Resealing, row: GrantRow): Promise<GrantSeals> {
+async function grantSeals(work: Resealing, row: SealedGrant): Promise<GrantSeals> {
   const { client_id, id } = row;
   const seal = async (column: 'access_token' | 'refresh_token') =>
     row[column] === null ? null : sealAnew(work, client_id, row[column], tokenPlace(row, column));

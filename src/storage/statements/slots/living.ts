@@ -1,5 +1,4 @@
 import type { Reader } from '../../database.ts';
-import { dcIn } from '../../metadata-members.ts';
 import { type GrantRow, metadataOf } from '../grants.ts';
 
 /** A refresh token that takes a place at its provider, as far as the database knows. */
@@ -9,7 +8,9 @@ export interface LivingToken {
   readonly provider: string;
   readonly account: string;
   readonly user: string | null;
-  readonly dc: string | null;
+  /** What is stored about its data centre: a name, or the URL of an API host. */
+  readonly dc: unknown;
+  readonly api_domain: unknown;
   readonly consentedAt: number;
   /** True for the token of a grant: the grant ends with it. */
   readonly isHeld: boolean;
@@ -100,7 +101,7 @@ export async function tokensWithoutGrant(
   return [...queued, ...left, ...pending.map((session) => ({ ...session, ...unknown }))].map((row) => {
     const { fingerprint, tenant, provider, account, dc, consent_user: user } = row;
     const consentedAt = row.consented_at ?? row.created_at;
-    return { fingerprint, tenant, provider, account, dc, user, consentedAt, isHeld: false };
+    return { fingerprint, tenant, provider, account, dc, api_domain: null, user, consentedAt, isHeld: false };
   });
 }
 
@@ -162,6 +163,7 @@ function placeOf(
   },
 ) {
   const { client_id: tenant, provider, account, consent_user: user } = row;
+  const { dc, api_domain } = metadataOf(row);
   const consentedAt = row.consented_at ?? Date.parse(row.created_at);
-  return { tenant, provider, account, user, dc: dcIn(metadataOf(row)), consentedAt };
+  return { tenant, provider, account, user, dc, api_domain, consentedAt };
 }

@@ -1,5 +1,5 @@
+import { placeNamedIn } from '../../../providers/data-centre.ts';
 import type { ProviderDefinition } from '../../../providers/definition.ts';
-import { dcIn } from '../../../storage/metadata-members.ts';
 import { findApp } from '../../../storage/statements/apps.ts';
 import { type GrantRow, metadataOf } from '../../../storage/statements/grants.ts';
 import type { RevocationRow } from '../../../storage/statements/revocations.ts';
@@ -21,7 +21,7 @@ export async function leaveGrant({ tx }: ChangeTransaction, row: GrantRow): Prom
   // What the provider has refused takes no place.
   if (app === undefined || row.state === 'reauthorization_required') return;
   const { client_id: tenant, provider, account, consented_at, consent_user, refresh_fingerprint: fingerprint } = row;
-  const place = { registration: app.client_id, dc: dcIn(metadataOf(row)) };
+  const place = { registration: app.client_id, dc: placeNamedIn(metadataOf(row)) };
   const left = { ...place, tenant, provider, account, consented_at, consent_user };
   if (fingerprint !== null) await insertLeftToken(tx, { ...left, fingerprint });
   await leaveReplacedTokens(tx, { ...row, ...place }, row.generation);
@@ -30,8 +30,9 @@ export async function leaveGrant({ tx }: ChangeTransaction, row: GrantRow): Prom
 /** Counts on tokens that were replaced by hand, which are shredded once the new ones are proven. */
 export async function leaveReplaced({ tx }: ChangeTransaction, row: GrantRow, below: number): Promise<void> {
   const app = row.app === null ? undefined : await findApp(tx, row.app);
-  if (app !== undefined)
-    await leaveReplacedTokens(tx, { ...row, registration: app.client_id, dc: dcIn(metadataOf(row)) }, below);
+  if (app === undefined) return;
+  const place = { registration: app.client_id, dc: placeNamedIn(metadataOf(row)) };
+  await leaveReplacedTokens(tx, { ...row, ...place }, below);
 }
 
 /** Counts on a token whose revocation is given up, and forgets one that was revoked. */

@@ -1,19 +1,25 @@
 import { GrantryError } from '../../../base/errors.ts';
 import { checkName } from '../../../base/ids.ts';
 import { limits } from '../../../base/limits.ts';
+import { dcNamedIn } from '../../../providers/data-centre.ts';
 import type { ProviderDefinition } from '../../../providers/definition.ts';
 import type { Slots } from '../../../schemas/slots.ts';
 import { type AppRow, findApp } from '../../../storage/statements/apps.ts';
 import {
   appsOfClient,
   grantsPerUser,
-  type LivingToken,
   type Registration,
+  type LivingToken as StoredToken,
   tokensOfGrants,
   tokensReplacedByHand,
   tokensWithoutGrant,
 } from '../../../storage/statements/slots/living.ts';
 import type { VaultContext } from '../../context.ts';
+
+/** A refresh token that takes a place, with the name of its data centre. */
+interface LivingToken extends Omit<StoredToken, 'dc' | 'api_domain'> {
+  readonly dc: string | null;
+}
 
 /** The share of a provider's limit from which on an operator is warned: 15 of Zoho's 20. */
 const warnedShare = 0.75;
@@ -36,8 +42,12 @@ export interface SlotCounter {
   readonly clientId: string;
   readonly apps: readonly string[];
   all(): Promise<readonly Slots[]>;
-  /** Counts those of one user, or with null those whose user was not named. */
-  of(user: string | null, dc: string | null): Promise<Slots>;
+  /**
+   * Counts those of one user, or with null those whose user was not named.
+   *
+   * @param place a data centre's name, or the URL of an API host there
+   */
+  of(user: string | null, place: string | null): Promise<Slots>;
 }
 
 /** Makes the counter of an app's registration; null where the provider states no limit. */
@@ -46,14 +56,18 @@ export async function slotCounter(context: VaultContext, app: AppRow): Promise<S
   const max = definition?.refreshToken.livePerUserAndClient ?? null;
   if (definition === null || max === null) return null;
   const { db } = context.store;
-  const registration = await registrationOf(context, app, definition);
+  const { registration, definitions } = await registrationOf(context, app, definition);
+  const placed = (token: StoredToken): LivingToken => {
+    const { dc, api_domain } = token;
+    return { ...token, dc: dcNamedIn(definitions.get(token.provider) ?? definition, { dc, api_domain }) };
+  };
   const limit = limits.slotRowsMax;
   const ofUser = async (user: string | null): Promise<LivingToken[]> => {
     const of = { ...registration, user, limit };
-    return [...(await tokensOfGrants(db, of)), ...(await tokensReplacedByHand(db, of))];
+    return [...(await tokensOfGrants(db, of)), ...(await tokensReplacedByHand(db, of))].map(placed);
   };
   const read = async () => {
-    const loose = await tokensWithoutGrant(db, registration, limit);
+    const loose = (await tokensWithoutGrant(db, registration, limit)).map(placed);
     const unknown = [...(await ofUser(null)), ...loose.filter((token) => token.user === null)];
     return { loose, unknown };
   };
@@ -78,7 +92,8 @@ export async function slotCounter(context: VaultContext, app: AppRow): Promise<S
       for (const dc of new Set(unknown.map((token) => token.dc))) groups.push(group(null, dc, [], unknown));
       return groups.toSorted((one, other) => other.upTo - one.upTo);
     },
-    of: async (user, dc) => {
+    of: async (user, place) => {
+      const dc = dcNamedIn(definition, { dc: place });
       const { loose, unknown } = await read();
       if (user === null) return group(null, dc, [], unknown);
       const own = [...(await ofUser(user)), ...loose.filter((token) => token.user === user)];
@@ -91,16 +106,17 @@ async function registrationOf(
   context: VaultContext,
   app: AppRow,
   definition: ProviderDefinition,
-): Promise<Registration> {
+): Promise<{ registration: Registration; definitions: ReadonlyMap<string, ProviderDefinition> }> {
   const all = await appsOfClient(context.store.db, app.client_id, limits.slotAppsMax);
-  const providers = new Set([app.provider]);
+  const definitions = new Map([[app.provider, definition]]);
   for (const provider of new Set(all.map((each) => each.provider))) {
     // Zoho's products are providers of their own, and one server issues the tokens of all of them.
     const other = provider === app.provider ? null : await context.providers.get(provider);
-    if (other !== null && other.endpoints?.token === definition.endpoints?.token) providers.add(provider);
+    if (other !== null && other.endpoints?.token === definition.endpoints?.token) definitions.set(provider, other);
   }
-  const apps = all.filter((each) => providers.has(each.provider)).map(({ name }) => name);
-  return { clientId: app.client_id, apps: [...new Set([app.name, ...apps])], providers: [...providers] };
+  const apps = all.filter((each) => definitions.has(each.provider)).map(({ name }) => name);
+  const named = { apps: [...new Set([app.name, ...apps])], providers: [...definitions.keys()] };
+  return { registration: { clientId: app.client_id, ...named }, definitions };
 }
 
 function describe(

@@ -1,5 +1,5 @@
 import type { AccountFacts } from '../../../oauth/account.ts';
-import { userIn } from '../../../storage/metadata-members.ts';
+import { userIn } from '../../../storage/consent-user.ts';
 import type { VaultContext } from '../../context.ts';
 import { describeAccount } from '../account.ts';
 

@@ -1,7 +1,7 @@
 import { isGrantryError } from '../../../base/errors.ts';
 import type { CheckedKey } from '../../../base/ids.ts';
+import { placeNamedIn } from '../../../providers/data-centre.ts';
 import type { Slots } from '../../../schemas/slots.ts';
-import { dcIn } from '../../../storage/metadata-members.ts';
 import { findApp } from '../../../storage/statements/apps.ts';
 import { type GrantRow, metadataOf } from '../../../storage/statements/grants.ts';
 import { deleteSlotWarning, insertSlotWarning } from '../../../storage/statements/slots/left-tokens.ts';
@@ -15,6 +15,7 @@ export interface SlotToken {
   readonly provider: string;
   readonly account: string;
   readonly app: string | null;
+  /** A data centre's name or the URL of an API host, as the queue of revocations keeps it. */
   readonly dc: string | null;
   readonly user: string | null;
 }
@@ -24,7 +25,7 @@ export function tokenOf(
   key: CheckedKey,
   row: Pick<GrantRow, 'app' | 'metadata'> & { consent_user: string | null },
 ): SlotToken {
-  return { ...key, app: row.app, dc: dcIn(metadataOf(row)), user: row.consent_user };
+  return { ...key, app: row.app, dc: placeNamedIn(metadataOf(row)), user: row.consent_user };
 }
 
 /**

@@ -3,8 +3,3 @@ export function userIn(metadata: Readonly<Record<string, unknown>>): string | nu
   const { user_id: id } = metadata;
   return (typeof id === 'string' && id !== '') || typeof id === 'number' ? String(id) : null;
 }
-
-/** The data centre that a grant's metadata names; null if it names none. */
-export function dcIn({ dc }: Readonly<Record<string, unknown>>): string | null {
-  return typeof dc === 'string' ? dc : null;
-}
