@@ -4,7 +4,7 @@ import path from 'node:path';
 
 import { expect, test } from 'vitest';
 
-import { providerDefinition } from '../src/providers/definition.ts';
+import { parseProviderDefinition } from '../src/providers/parse.ts';
 import { importsOf } from './tidy/rules.ts';
 
 /** The names that an example in a docstring may take as given. */
@@ -44,7 +44,7 @@ test('every definition in docs/providers.md is one, and every list of error rule
   for (const block of blocks) {
     const written: unknown = JSON.parse(block[1] ?? '');
     const definition = Array.isArray(written) ? { ...smallest, errors: written } : written;
-    expect(() => providerDefinition.parse(definition), block[1]).not.toThrow();
+    expect(() => parseProviderDefinition(definition), block[1]).not.toThrow();
   }
 });
 

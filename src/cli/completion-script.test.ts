@@ -6,7 +6,11 @@ import { afterAll, describe, expect, test, vi } from 'vitest';
 import { runProgram } from './program.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'grantry-completion-'));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+/** Apart from where words are completed: a shell offers the files there too. */
+const scripts = mkdtempSync(join(tmpdir(), 'grantry-completion-'));
+afterAll(() => {
+  for (const each of [folder, scripts]) rmSync(each, { recursive: true, force: true });
+});
 
 async function scriptFor(shell: string): Promise<string> {
   let text = '';
@@ -25,9 +29,11 @@ async function scriptFor(shell: string): Promise<string> {
 /** Completes the last word of each line in one real shell, and returns the words that it offers, sorted. */
 type Complete = (lines: readonly (readonly string[])[]) => string[][];
 
-/** Runs a program that completes line after line. A mark ends the output of each. */
-function run(shell: string, args: readonly string[]): string[][] {
-  const output = execFileSync(shell, args, { encoding: 'utf8', cwd: folder });
+/** Runs a program that completes line after line. A mark ends the output of each. It may be too long for an argument. */
+function run(shell: string, flags: readonly string[], program: string): string[][] {
+  const file = join(scripts, shell);
+  writeFileSync(file, program);
+  const output = execFileSync(shell, [...flags, file], { encoding: 'utf8', cwd: folder });
   const parts = output.split('MARK\n').slice(0, -1);
   return parts.map((part) =>
     part
@@ -45,7 +51,7 @@ async function bash(): Promise<Complete> {
   const script = await scriptFor('bash');
   const complete = `COMP_CWORD=$(( \${#COMP_WORDS[@]} - 1 )); _grantry; printf '%s\\n' "\${COMPREPLY[@]}"; echo MARK`;
   const lineOf = (words: readonly string[]): string => `COMP_WORDS=(${quoted(words)}); ${complete}`;
-  return (lines) => run('bash', ['-c', [script, ...lines.map(lineOf)].join('\n')]);
+  return (lines) => run('bash', [], [script, ...lines.map(lineOf)].join('\n'));
 }
 
 /** A real zsh, whose `compadd` prints the words that fit. Another test goes through `compinit`. */
@@ -56,14 +62,14 @@ compadd() { shift; print -l -- \${(M)@:#\${words[CURRENT]}*} }`;
   const script = await scriptFor('zsh');
   const lineOf = (words: readonly string[]): string =>
     `words=(${quoted(words)}); CURRENT=$#words; _grantry; print MARK`;
-  return (lines) => run('zsh', ['-f', '-c', [stand, script, ...lines.map(lineOf)].join('\n')]);
+  return (lines) => run('zsh', ['-f'], [stand, script, ...lines.map(lineOf)].join('\n'));
 }
 
 async function fish(): Promise<Complete> {
   const script = await scriptFor('fish');
   const lineOf = (words: readonly string[]): string =>
     `complete -C '${['grantry', ...words].join(' ')}' | string replace -r '\\t.*' ''; echo MARK`;
-  return (lines) => run('fish', ['--no-config', '-c', [script, ...lines.map(lineOf)].join('\n')]);
+  return (lines) => run('fish', ['--no-config'], [script, ...lines.map(lineOf)].join('\n'));
 }
 
 const isHere = (shell: string): boolean => spawnSync(shell, ['-c', 'exit 0']).status === 0;
@@ -83,7 +89,7 @@ describe.each([
     [['d'], ['disconnect', 'doctor']],
     [
       ['app', ''],
-      ['add', 'list', 'remove', 'show'],
+      ['add', 'list', 'remove', 'show', 'slots'],
     ],
     [
       ['app', 'add', 'x', '--client'],

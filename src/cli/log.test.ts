@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { systemWorld } from '../base/system-world.ts';
-import { type LogTarget, stderrLogger } from './log.ts';
+import { type LogTarget, stderrLogger, without } from './log.ts';
 import { jsonText } from './terminal/output.ts';
 
 function logged(settings: { json: boolean }, target: LogTarget): string[] {
@@ -62,4 +62,15 @@ test('JSON never steers a terminal, and reads back as it was', () => {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not be there
   expect(text).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u202a-\u202e]/);
   expect(JSON.parse(text)).toEqual({ name: 'a\u009bm\u202e"\u0007' });
+});
+
+test('a warning that a command says in its own words is left out, and no other', () => {
+  const lines: string[] = [];
+  const settings = { logLevel: 'warn', json: false } as const;
+  const logger = stderrLogger(systemWorld(), settings, { terminal: false, write: (line) => lines.push(line) });
+  const rest = without(logger, ['told']);
+  rest.warn('told');
+  rest.warn('another', { tenant: 'acme' });
+  rest.error('told');
+  expect(lines).toEqual(['grantry: warning: another (tenant acme)\n', 'grantry: error: told\n']);
 });

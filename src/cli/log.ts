@@ -40,6 +40,16 @@ export function stderrLogger(
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
 }
 
+/** A logger without the warnings that a command says in its own words. */
+export function without(logger: Logger, told: readonly string[]): Logger {
+  return {
+    ...logger,
+    warn: (message, fields) => {
+      if (!told.includes(message)) logger.warn(message, fields);
+    },
+  };
+}
+
 function jsonLine(world: World, level: LogLevel, message: string, fields: LogFields): string {
   return jsonText({ time: new Date(world.now()).toISOString(), level, message, ...fields });
 }

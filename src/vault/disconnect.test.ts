@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { codeOf, databaseKinds, makeBench, settled, until } from '../../test/support/bench.ts';
 import { Wire } from '../../test/support/wire.ts';
 import type { GrantKey } from '../base/ids.ts';
+import { revokeDue } from './grant/revocations.ts';
 import { internalsOf } from './internals.ts';
 import type { Vault } from './types.ts';
 
@@ -23,6 +24,24 @@ describe.each(databaseKinds)('a grant that is left alive at its provider, on %s'
     expect(bench.simulator.family(minted.family)?.alive).toBe(true);
     expect((await bench.row(key)).refresh_token).toBeNull();
   });
+});
+
+it('a disconnect goes on when the definition of the provider was altered', async () => {
+  await using bench = await makeBench({ profiles: ['strict'] });
+  const [definition] = bench.providers;
+  const { vault } = await bench.open({ providers: [] });
+  await vault.providers.put({ ...definition, id: 'mine' });
+  const { key, minted } = await bench.connect(vault, { provider: 'mine', profile: 'strict' });
+  const altered = JSON.stringify({ ...definition, id: 'mine', name: 'altered' });
+  await bench.judge.db.updateTable('grantry_providers').set({ definition: altered }).execute();
+  const { vault: other } = await bench.open({ providers: [] });
+  expect(await other.disconnect(key)).toEqual({ revocation: 'queued' });
+  expect((await bench.row(key)).refresh_token).toBeNull();
+  expect(bench.simulator.family(minted.family)?.alive).toBe(true);
+  // The queue gives up in the end, and shreds what it cannot revoke.
+  await bench.judge.db.updateTable('grantry_revocations').set({ deadline_at: 0, next_at: 0 }).execute();
+  await revokeDue(internalsOf(other).open());
+  expect(await bench.judge.db.selectFrom('grantry_revocations').selectAll().execute()).toEqual([]);
 });
 
 it('a disconnect by another process is noticed after the clock was set back', async () => {

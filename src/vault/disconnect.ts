@@ -7,7 +7,7 @@ import { deleteCandidates, listCandidates } from '../storage/statements/candidat
 import { findGrant, type GrantRow, lockGrant, markDisconnected } from '../storage/statements/grants.ts';
 import { mayBeCommitted } from '../storage/store.ts';
 import { type ChangeTransaction, changing } from './changing.ts';
-import { finishConsents, unreadConsents } from './connect/finish-consents.ts';
+import { endConsents, finishConsents, unreadConsents } from './connect/finish-consents.ts';
 import { fingerprinter, isoNow, type VaultContext } from './context.ts';
 import { withTimeout } from './deadline.ts';
 import type { Disconnected } from './disconnected.ts';
@@ -17,7 +17,7 @@ import { noSuchGrant } from './grant/refusals.ts';
 import { appOfCandidate } from './grant/replaced.ts';
 import { queueRevocation, revokeOfGrant } from './grant/revocations.ts';
 import { shredTenantIfEmpty } from './grant/shred.ts';
-import { keepsFew, leaveGrant } from './grant/slots/leave.ts';
+import { isCounted, leaveGrant } from './grant/slots/leave.ts';
 import { reasons } from './reasons.ts';
 import { replaySpool } from './refresh/replay.ts';
 import { spoolAnswers } from './spool/names.ts';
@@ -59,7 +59,7 @@ export async function disconnect(
   const done = ended
     .finally(resume)
     .then((generation) => shredSpooled(context, found.id, generation ?? found.generation))
-    .then(() => Promise.all(unread.map((entry) => entry.remove())))
+    .then(() => endConsents(context, checked, unread))
     .then(() => finishElsewhere(context, work));
   let isLate = false;
   done.catch((error: unknown) => {
@@ -86,7 +86,7 @@ interface Ending {
 async function endLocally(context: VaultContext, { key, grantId, revoke, tenantKeys }: Ending): Promise<number> {
   const grant = { tenant: key.tenant, grantId };
   const spooled = revoke ? await spooledTokens(context, grantId, tenantKeys) : [];
-  const isCounted = keepsFew(await context.providers.get(key.provider));
+  const leaves = !revoke && (await isCounted(context, key.provider));
   // An answer that is still under way will find this reason in the row.
   const reason = revoke ? reasons.disconnected : reasons.leftAlive;
   return context.turns.run(key, () =>
@@ -100,7 +100,7 @@ async function endLocally(context: VaultContext, { key, grantId, revoke, tenantK
       const stored = revoke ? await livingTokens(context, change, row, tenantKeys) : [];
       for (const { refreshToken, app } of [...stored, ...(await withApps(change, row, tenantKeys, spooled))])
         await queueRevocation(context, change, { ...row, app: app ?? row.app }, { refreshToken, tenantKeys });
-      if (!revoke && isCounted) await leaveGrant(change, row);
+      if (leaves) await leaveGrant(change, row);
       await deleteCandidates(tx, grant);
       change.record(row, { type: 'grant.disconnected', to: 'disconnected', reason: reasons.disconnected });
       return row.generation;

@@ -33,6 +33,16 @@ const stage = await zohoStage();
 await using plain = await startSimulator({ profiles: ['zoho'], dataCenters: ['us'] });
 plain.registry.addUser({ id: 'first@us.example', dc: 'us', orgName: 'First Company' });
 plain.registry.addUser({ id: 'second@us.example', dc: 'us', orgName: 'Second Company' });
+const meera = 'meera@eu.example';
+stage.simulator.registry.addUser({
+  id: meera,
+  dc: 'eu',
+  organizations: [
+    { id: '71', name: 'Acme' },
+    { id: '72', name: 'Acme Trading' },
+    { id: '79', name: 'Acme test', environment: 'sandbox' },
+  ],
+});
 turnSockets(new URL(plain.origins()['zoho/us'] ?? ''));
 Object.assign(globalThis, {
   fetch: (url: string | URL, init?: RequestInit) => stage.simulator.fetch(new Request(url, init)),
@@ -43,7 +53,24 @@ configure(stage.vault);
 
 const mintPlain = (user: string): string =>
   plain.mintTokens({ clientId: demoClient.clientId, user, scopes: ['ZohoCRM.org.READ'] }).refreshToken;
+const mintCode = (organization: string): string => {
+  const scopes = ['ZohoCRM.modules.ALL', 'ZohoCRM.org.READ'];
+  return stage.simulator.mintCode({
+    clientId: demoClient.clientId,
+    user: meera,
+    scopes,
+    organization,
+    lifeSeconds: 600,
+  });
+};
+const mintBooks = (): string =>
+  stage.simulator.mintTokens({ clientId: demoClient.clientId, user: meera, scopes: ['ZohoBooks.settings.READ'] })
+    .refreshToken;
 Object.assign(process.env, {
+  CODE_FOR_ANOTHER: mintCode('72'),
+  CODE_FOR_ACME: mintCode('71'),
+  CODE_FOR_SANDBOX: mintCode('79'),
+  BOOKS_REFRESH_TOKEN: mintBooks(),
   ZOHO_CLIENT_ID: demoClient.clientId,
   ZOHO_CLIENT_SECRET: demoClient.secret,
   ZOHO_REFRESH_TOKEN: stage.mint('us').refreshToken,

@@ -29,6 +29,7 @@ export interface ZohoSdkOptions {
  *
  * @example
  * import * as sdk from '@zohocrm/typescript-sdk-8.0';
+ * import { initializeZohoSdk } from 'grantry/zoho-sdk';
  *
  * await initializeZohoSdk(sdk, vault, { resourcePath: './zoho-fields' });
  */

@@ -12,6 +12,7 @@ const current = new AsyncLocalStorage<CheckedKey>();
  *
  * @example
  * import * as sdk from '@zohocrm/typescript-sdk-8.0';
+ * import { withTenant } from 'grantry/zoho-sdk';
  *
  * const acme = { tenant: 'acme', provider: 'zoho_crm' };
  * const answer = await withTenant(acme, () => new sdk.Org.OrgOperations().getOrganization());

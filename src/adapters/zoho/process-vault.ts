@@ -15,6 +15,7 @@ let opening: Promise<Vault> | undefined;
  *
  * @example
  * import { openVault } from 'grantry';
+ * import { configure } from 'grantry/zoho';
  *
  * const own = await openVault({ database: 'sqlite:./grantry.db' });
  * configure(own);

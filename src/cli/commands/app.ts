@@ -86,7 +86,7 @@ function defineAdd(command: Command): void {
       collect,
     )
     .addOption(
-      new Option('--pkce <mode>', 'PKCE of this app: off, S256, or default for what the provider says').choices([
+      new Option('--pkce <mode>', 'PKCE of this app; default is what the provider says').choices([
         'off',
         'S256',
         'default',
@@ -108,7 +108,8 @@ function defineAdd(command: Command): void {
   grantry app add zoho --provider zoho_crm --client-id 1000.ABC \\
     --client-secret-file eu=eu.txt --client-secret-file us=us.txt
   grantry app add zoho-eu --client-secret-file new-secret.txt
-  grantry app add zoho-eu --scope-reason 'ZohoCRM.modules.ALL=syncs leads and deals'`),
+  grantry app add zoho-eu \\
+    --scope-reason 'ZohoCRM.modules.ALL=syncs leads and deals'`),
     )
     .action(async (name: string, options: AddOptions, leaf: Command) => add(contextOf(leaf), name, options));
 }

@@ -5,11 +5,14 @@ import { limits, timesOf } from '../../base/limits.ts';
 import { redirectUriAt } from '../../base/network/callback-uri.ts';
 import { Secret } from '../../base/secret.ts';
 import { toJson } from '../../schemas/json.ts';
+import { slotsMessage } from '../../vault/grant/slots/words.ts';
+import { severalMessage, sharedMessage } from '../../vault/organization/words.ts';
 import type { Grant, Vault } from '../../vault/types.ts';
 import { openBrowser } from '../browser.ts';
 import { chooseApp } from '../choose-app.ts';
 import { type Context, contextOf, openContextVault, openServer } from '../context.ts';
 import { resolveTenant } from '../current-tenant.ts';
+import { stderrLogger, without } from '../log.ts';
 import { isLoopbackRedirect, listenForCallback } from '../loopback-listener.ts';
 import { readMembers } from '../metadata-members.ts';
 import { collect, epilogue } from '../options.ts';
@@ -87,7 +90,8 @@ async function connect(context: Context, given: string, provider: string, option
     ...(options.org === undefined ? {} : { org_id: options.org }),
   };
   const code = options.code === undefined ? null : await readCode();
-  await using vault = await openContextVault(context);
+  const logger = without(stderrLogger(context.world, context.settings), [sharedMessage, severalMessage, slotsMessage]);
+  await using vault = await openContextVault(context, { logger });
   const connected =
     code === null
       ? await authorize(context, vault, key, options)

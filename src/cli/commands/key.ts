@@ -69,7 +69,9 @@ Examples:
   grantry key create billing --role reader --tenant acme --provider zoho_books
   grantry key create shop --role connector --all-tenants
   grantry key create agent --role caller --tenant acme --method GET \\
-    --path '/crm/v8/Leads/**'`),
+    --path '/crm/v8/Leads/**'
+  grantry key create widget --role caller --tenant acme --method GET \\
+    --path '/crm/v8/Leads/**' --origin https://widget.example`),
     )
     .action(async (name: string, options: CreateOptions, leaf: Command) => create(contextOf(leaf), name, options));
 }

@@ -37,6 +37,8 @@ export function quickbooks(): ProviderDefinition {
       overlapSeconds: 86_400,
       idleSeconds: 8_640_000,
       absoluteSeconds: 157_680_000,
+      // A guess: it may end the connection of the company, which another user's grant shares.
+      revocationEnds: 'account',
     },
     api: {
       hosts: ['https://quickbooks.api.intuit.com', 'https://sandbox-quickbooks.api.intuit.com'],

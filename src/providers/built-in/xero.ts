@@ -25,7 +25,13 @@ export function xero(): ProviderDefinition {
     },
     clientAuthentication: 'client_secret_basic',
     accessToken: { lifetimeSeconds: 1800 },
-    refreshToken: { rotation: 'timed_overlap', overlapSeconds: 1800, idleSeconds: 5_184_000 },
+    refreshToken: {
+      rotation: 'timed_overlap',
+      overlapSeconds: 1800,
+      idleSeconds: 5_184_000,
+      // It removes all connections of the user to the app.
+      revocationEnds: 'account',
+    },
     api: {
       hosts: ['https://api.xero.com'],
       defaults: { Accept: 'application/json' },

@@ -365,15 +365,17 @@ export async function resealGrant(
     .execute();
 }
 
-/** Finds a tenant's grants of an app. A grant without an app counts, a disconnected one does not. */
+/**
+ * Finds the grants of an app, of all tenants: one user may have consented for several. A grant without an app counts, a
+ * disconnected one does not.
+ */
 export async function grantsOfApp(
   db: Reader,
-  { tenant, provider, app }: { tenant: string; provider: string; app: string | null },
+  { provider, app }: { provider: string; app: string | null },
 ): Promise<GrantName[]> {
   return db
     .selectFrom('oauth_tokens')
     .select(nameColumns)
-    .where('client_id', '=', tenant)
     .where('provider', '=', provider)
     .$if(app !== null, (query) => query.where((where) => where.or([where('app', '=', app), where('app', 'is', null)])))
     .where('state', '!=', 'disconnected')

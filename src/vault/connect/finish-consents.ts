@@ -7,6 +7,7 @@ import { findGrant, type GrantRow } from '../../storage/statements/grants.ts';
 import { appFor } from '../app/apps.ts';
 import { changing } from '../changing.ts';
 import type { VaultContext } from '../context.ts';
+import { assertNewest } from '../grant/newest.ts';
 import { putAuthorization } from '../grant/put-authorization.ts';
 import { isMoved, stands } from '../grant/standing.ts';
 import { isUnchecked } from '../organization/expect.ts';
@@ -50,9 +51,34 @@ export async function finishConsents(
   }
 }
 
-/** Lists the answers for a grant that were not understood: nothing in them can be revoked. */
+/** Lists the answers for a grant that were set aside. */
 export async function unreadConsents(context: VaultContext, key: CheckedKey): Promise<ConsentEntry[]> {
   return (await consentsOf(context).list('unread')).filter(({ head }) => isOf(head, key));
+}
+
+/**
+ * Ends the consents that a disconnect has made unwanted, before the tenant's keys may go. Their tokens are revoked, unless the
+ * disconnect leaves the grant's alive. What nothing can be read from is removed.
+ *
+ * @param unread the answers that were set aside before the disconnect
+ */
+export async function endConsents(
+  context: VaultContext,
+  key: CheckedKey,
+  unread: readonly ConsentEntry[],
+): Promise<void> {
+  await finishConsents(context, { only: key });
+  for (const entry of unread) {
+    try {
+      await finishConsent(context, entry);
+    } catch (error) {
+      if (!isGrantryError(error) || isVaultDown(error)) throw error;
+      const { tenant, provider } = key;
+      const text = 'an answer that was set aside is shredded without being revoked';
+      context.logger.warn(text, { tenant, provider, code: error.code });
+    }
+    await entry.remove();
+  }
 }
 
 function isOf(head: CheckedKey, key: CheckedKey): boolean {
@@ -103,7 +129,10 @@ export async function finishConsent(context: VaultContext, entry: ConsentEntry):
 /** Stores the tokens of a consent, unless they are stored already: only what is new is compared with what is expected. */
 async function storeFound(context: VaultContext, head: ConsentHead, exchanged: Exchanged): Promise<void> {
   const { key } = exchanged;
-  if (await isConsentStored(context, await findGrant(context.store.db, key), head.id)) return;
+  const old = await findGrant(context.store.db, key);
+  if (await isConsentStored(context, old, head.id)) return;
+  // First: what is unwanted is revoked also if its organisation cannot be read any more.
+  await assertNewest(context, old, head);
   const checked = await asExpected(context, exchanged);
   if (head.session !== null) return finishSession(context, head.session, checked);
   const isStored = (row: GrantRow | undefined) => isConsentStored(context, row, head.id);

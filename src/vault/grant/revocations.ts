@@ -27,7 +27,7 @@ import { deadlineSignal } from '../deadline.ts';
 import type { Disconnected } from '../disconnected.ts';
 import { factsOfQueued } from './facts.ts';
 import { shredTenantIfEmpty } from './shred.ts';
-import { endRevocation, keepsFew } from './slots/leave.ts';
+import { endRevocation, isCounted } from './slots/leave.ts';
 import { recheckSlots } from './slots/warn.ts';
 
 /** The owner of a token to revoke: a grant, or (with `id` null) a connect session that never became a grant. */
@@ -206,12 +206,12 @@ async function revokeQueued(context: VaultContext, entry: RevocationRow, token: 
     await changing(context, ({ tx }) => rescheduleRevocation(tx, { tenant, id, attempts, delayMs }));
     return { revocation: 'queued' };
   }
-  const isCounted = outcome.kind !== 'shared' && keepsFew(await context.providers.get(provider));
+  const counts = outcome.kind !== 'shared' && (await isCounted(context, provider));
   await changing(context, async (change) => {
     await deleteRevocation(change.tx, { tenant, id });
-    if (isCounted) await endRevocation(change, entry, outcome.kind === 'revoked');
+    if (counts) await endRevocation(change, entry, outcome.kind === 'revoked');
   });
-  if (isCounted) await recheckSlots(context, { ...entry, user: entry.consent_user });
+  if (counts) await recheckSlots(context, { ...entry, user: entry.consent_user });
   if (outcome.kind === 'shared') return leftToOthers(context, entry, outcome.sharedWith);
   await shredTenantIfEmpty(context, tenant);
   if (outcome.kind === 'revoked') return { revocation: 'revoked' };

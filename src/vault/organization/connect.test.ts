@@ -52,7 +52,7 @@ describe.each(databaseKinds)('after a connect, on %s', (kind) => {
     const known = {
       org_id: umbrella.orgId,
       org_name: 'Umbrella',
-      user_id: expect.stringMatching(/^5\d+$/),
+      user_id: expect.stringMatching(/^\d{11}$/),
       user_name: 'Uma',
     };
     expect(grant.metadata).toMatchObject(known);
@@ -167,6 +167,19 @@ describe.each(databaseKinds)('an expected organisation, on %s', (kind) => {
     await upkeep(vault);
     expect(await vault.grants.get(key)).toBe(null);
     expect(alive(bench)).toBe(1);
+  });
+
+  it('that cannot be read any more: a disconnect revokes what was set aside', async () => {
+    const { bench, vault, world } = await stage(kind);
+    await using _ = bench;
+    await vault.completeAuthorization(await consent(bench, vault, umbrella.id));
+    const callback = await consent(bench, vault, umbrella.id, { expectOrganization: umbrella.orgId });
+    breakApi(world, 403);
+    expect(await codeOf(vault.completeAuthorization(callback))).toBe('authorization_failed');
+    expect(alive(bench)).toBe(2);
+    await vault.disconnect(key);
+    await upkeep(vault);
+    expect(alive(bench)).toBe(0);
   });
 });
 

@@ -11,6 +11,7 @@ import { keepTold } from './keep.ts';
 import { type Reading, readOrganizations, readOwner } from './read.ts';
 import { sharersOf } from './shared.ts';
 import { listed, organizationIdOf, picked, withId } from './told.ts';
+import { severalMessage, sharedMessage } from './words.ts';
 
 /** A token that ends sooner may end on its way. */
 const lifeMsMin = 10_000;
@@ -103,7 +104,7 @@ function warn(
   }
   if (now === null && organizations.length > 1 && picked(organizations) === null) {
     const names = listed(organizations);
-    logger.warn('the user of a grant has several organisations, and none is chosen', { tenant, provider, names });
+    logger.warn(severalMessage, { tenant, provider, names });
   }
 }
 
@@ -113,7 +114,7 @@ async function warnOfSharers(context: VaultContext, { definition }: TokenInHand,
   if (sharers.length === 0) return;
   const others = sharers.map((key) => key.tenant).join(', ');
   const organization = organizationIdOf(definition, metadataOf(kept));
-  context.logger.warn('two tenants are in one organisation', { tenant, provider, others, organization });
+  context.logger.warn(sharedMessage, { tenant, provider, others, organization });
 }
 
 /** Grants of an import whose organisations are still to be read. */

@@ -104,7 +104,7 @@ async function commitOnce(
   const definition = await context.providers.get(attempt.provider);
   const due_at = definition === null ? null : dueAtOf(context, definition, tokens.expiresAt);
   const { tenantKeys } = attempt;
-  const isCounted = keepsFew(await context.providers.get(attempt.provider));
+  const isCounted = keepsFew(definition);
   return changing(context, async (change) => {
     const { tx } = change;
     const row = await lockGrant(tx, tenant, grantId);

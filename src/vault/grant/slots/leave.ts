@@ -1,3 +1,4 @@
+import { isGrantryError, isVaultDown } from '../../../base/errors.ts';
 import { placeNamedIn } from '../../../providers/data-centre.ts';
 import type { ProviderDefinition } from '../../../providers/definition.ts';
 import { findApp } from '../../../storage/statements/apps.ts';
@@ -9,10 +10,21 @@ import {
   leaveReplacedTokens,
 } from '../../../storage/statements/slots/left-tokens.ts';
 import type { ChangeTransaction } from '../../changing.ts';
+import type { VaultContext } from '../../context.ts';
 
 /** True for a provider that keeps a limited number of refresh tokens per user: there, each living one is counted. */
 export function keepsFew(definition: ProviderDefinition | null): boolean {
   return definition !== null && definition.refreshToken.livePerUserAndClient !== null;
+}
+
+/** {@link keepsFew} by a provider's id. The count is advice: a definition that cannot be read holds up no end of a token. */
+export async function isCounted(context: VaultContext, provider: string): Promise<boolean> {
+  try {
+    return keepsFew(await context.providers.get(provider));
+  } catch (error) {
+    if (!isGrantryError(error) || isVaultDown(error)) throw error;
+    return false;
+  }
 }
 
 /** Counts on the tokens of a grant that ends without being revoked. The provider goes on keeping them. */

@@ -8,6 +8,7 @@ import { deleteSlotWarning, insertSlotWarning } from '../../../storage/statement
 import { changing, tellListener } from '../../changing.ts';
 import type { VaultContext } from '../../context.ts';
 import { type SlotCounter, slotCounter } from './read.ts';
+import { slotsMessage } from './words.ts';
 
 /** A token that takes a place at its provider, or has left it. */
 export interface SlotToken {
@@ -37,8 +38,7 @@ export async function warnOfSlots(context: VaultContext, token: SlotToken): Prom
     const slots = await counter.of(token.user, token.dc);
     if (!(await noteGroup(context, counter, token, slots))) return;
     const { app, provider, user, tokens, upTo, max, next } = slots;
-    const message = 'a user of a provider nears the number of refresh tokens that it keeps';
-    context.logger.warn(message, { app, provider, user, tokens, upTo, max, falls: falls(next) });
+    context.logger.warn(slotsMessage, { app, provider, user, tokens, upTo, max, falls: falls(next) });
   });
 }
 

@@ -1,6 +1,9 @@
 import type { CheckedKey } from '../../../base/ids.ts';
 import type { Slots } from '../../../schemas/slots.ts';
 
+/** The line of the log about such a user, which a command says in its own words. */
+export const slotsMessage = 'a user of a provider nears the number of refresh tokens that it keeps';
+
 /** The advice for an operator about a user whose places run out. */
 export const slotsAdvice =
   'Disconnect grants that are not needed, or let another user or another client registration give the next consent.';
