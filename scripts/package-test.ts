@@ -22,7 +22,6 @@ interface Manifest {
   version: string;
   exports: Record<string, string | { types: string; default: string }>;
   devDependencies: Record<string, string>;
-  peerDependencies: Record<string, string>;
 }
 
 const manifest: Manifest = JSON.parse(readFileSync(`${root}package.json`, 'utf8'));
@@ -79,9 +78,7 @@ function install(tarball: string): string {
   const consumer = path.join(folder, 'consumer');
   mkdirSync(consumer);
   writeFileSync(path.join(consumer, 'package.json'), JSON.stringify({ private: true, type: 'module' }));
-  const companions = ['@types/node', ...Object.keys(manifest.peerDependencies)].map(
-    (name) => `${name}@${manifest.devDependencies[name] ?? ''}`,
-  );
+  const companions = ['@types/node', 'drizzle-orm'].map((name) => `${name}@${manifest.devDependencies[name] ?? ''}`);
   const options = ['--ignore-scripts', '--prefer-offline', '--no-audit', '--no-fund', '--loglevel=error'];
   execFileSync('npm', ['install', ...options, tarball, ...companions], { cwd: consumer, stdio: 'inherit' });
   say('installed into an empty folder with scripts off');

@@ -9,7 +9,7 @@ import type { RunningSimulator } from '../../src/simulator/index.ts';
 import { Home, type Run, type RunOptions } from '../cli/grantry.ts';
 import { freePort } from '../support/free-port.ts';
 import { currentLog, postgresFiles, type Tables, tables } from './database.ts';
-import { Needles } from './needles.ts';
+import type { Needles } from './needles.ts';
 import { writeTelemetry } from './telemetry.ts';
 
 export const clientId = 'canary-client';

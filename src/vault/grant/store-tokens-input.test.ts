@@ -1,4 +1,4 @@
-/** What `storeTokens` and the classes above it ask of handed-in tokens. */
+/** The demands of `storeTokens` and the classes above it on handed-in tokens. */
 import { expect, it } from 'vitest';
 import { makeBench } from '../../../test/support/bench.ts';
 import { internalsOf } from '../internals.ts';

@@ -38,8 +38,7 @@ export async function warnOfSlots(context: VaultContext, token: SlotToken): Prom
     const slots = await counter.of(token.user, token.dc);
     if (!(await noteGroup(context, counter, token, slots))) return;
     const { app, provider, user, tokens, upTo, max, next } = slots;
-    const falls = next === null ? null : `${next.tenant}/${next.provider}/${next.account}`;
-    context.logger.warn(slotsMessage, { app, provider, user, tokens, upTo, max, falls });
+    context.logger.warn(slotsMessage, { app, provider, user, tokens, upTo, max, falls: falls(next) });
   });
 }
 
@@ -65,8 +64,7 @@ async function noteGroup(
   }
   const isCrossing = await changing(context, async ({ tx, recordOther }) => {
     if (!(await insertSlotWarning(tx, group))) return false;
-    const falls = next === null ? null : `${next.tenant}/${next.provider}/${next.account}`;
-    const details = { app, user, tokens, up_to: upTo, max, next: falls };
+    const details = { app, user, tokens, up_to: upTo, max, next: falls(next) };
     recordOther({ type: 'slots.filling', tenant, provider, account, details });
     return true;
   });
@@ -76,6 +74,11 @@ async function noteGroup(
     tellListener(context, { at, type: 'slots.filling', ...about });
   }
   return true;
+}
+
+/** Names the grant that ends first, in one text. */
+function falls(next: Slots['next']): string | null {
+  return next === null ? null : `${next.tenant}/${next.provider}/${next.account}`;
 }
 
 /** Runs what is only advice: the grant is stored, also if the count fails. */
