@@ -279,7 +279,6 @@ oauth_tokens: oauth_tokens_state_check CHECK ((state = ANY (ARRAY['active'::text
 oauth_tokens: oauth_tokens_tenant_id UNIQUE (client_id, id)
 CREATE INDEX oauth_tokens_changed_at ON oauth_tokens USING btree (changed_at)
 CREATE INDEX oauth_tokens_due ON oauth_tokens USING btree (state, due_at)
-CREATE INDEX oauth_tokens_organization ON oauth_tokens USING btree (provider, ((metadata ->> 'org_id'::text)))
 CREATE INDEX oauth_tokens_refresh_fingerprint ON oauth_tokens USING btree (refresh_fingerprint)
 CREATE INDEX oauth_tokens_slots ON oauth_tokens USING btree (app, consent_user, consented_at)
 CREATE UNIQUE INDEX oauth_tokens_key ON oauth_tokens USING btree (client_id, provider, account)

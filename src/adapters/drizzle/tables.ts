@@ -339,7 +339,6 @@ export const tables = {
     indexes: {
       oauth_tokens_changed_at: ['changedAt'],
       oauth_tokens_due: ['state', 'dueAt'],
-      oauth_tokens_organization: [''],
       oauth_tokens_refresh_fingerprint: ['refreshFingerprint'],
       oauth_tokens_slots: ['app', 'consentUser', 'consentedAt'],
     },

@@ -5,7 +5,10 @@ import type { StoreKind } from '../store.ts';
 /** The most grants that a report of one organisation names. */
 const namedMax = 20;
 
-/** The same expressions as in the index. A person may have given the id as a number. */
+/**
+ * A person may have given the id as a number. In SQLite the metadata is a text, and in a table that was taken over it may be no
+ * JSON: such a row is in no organisation.
+ */
 const orgId: Readonly<Record<StoreKind, RawBuilder<string | null>>> = {
   sqlite: sql`(case when json_valid(metadata) then cast(metadata ->> 'org_id' as text) end)`,
   postgres: sql`(metadata ->> 'org_id')`,
@@ -13,7 +16,8 @@ const orgId: Readonly<Record<StoreKind, RawBuilder<string | null>>> = {
 
 /**
  * Finds living grants of other tenants at a provider that are in an organisation. It looks at all tenants: two of them in
- * one organisation is what it searches for.
+ * one organisation is what it searches for. Without an index it reads the grants of the provider, once per connect and per
+ * health check: an index on an expression is one that Drizzle's kit cannot describe.
  */
 export async function grantsInOrganization(
   { db, kind }: { readonly db: Reader; readonly kind: StoreKind },
