@@ -11,14 +11,16 @@ export function extendedId(definition: unknown): string | null {
 
 /**
  * Puts the members of a definition in the place of those of the one that it extends. A member is replaced as a whole; in
- * `api`, each member of its own. The id is never the other's. A scope table is not copied: `scopesOf` finds it through
+ * `api`, each member of its own. The other's request for more scopes goes with its refresh tokens: a definition with rules of
+ * its own for these has none. The id is never the other's. A scope table is not copied: `scopesOf` finds it through
  * `extends`.
  */
 export function extended(base: ProviderDefinition, own: object): Record<string, unknown> {
-  const { id: _id, extends: _extends, api: baseApi, ...members } = base;
+  const { id: _id, extends: _extends, api: baseApi, scopeEnhancement, ...members } = base;
   const api: unknown = 'api' in own ? own.api : undefined;
   const mixed = api === undefined ? baseApi : typeof api === 'object' && api !== null ? { ...baseApi, ...api } : api;
-  return { ...members, ...own, api: mixed };
+  const enhancing = 'refreshToken' in own || scopeEnhancement === undefined ? {} : { scopeEnhancement };
+  return { ...members, ...enhancing, ...own, api: mixed };
 }
 
 /**
