@@ -73,7 +73,7 @@ function merged(stored: readonly ScopeUse[], news: ReadonlyMap<string, ScopeUse>
   return [...all.values()].toSorted((one, other) => other.last_at - one.last_at).slice(0, kindsMax);
 }
 
-/** Names the kind of a call: method, host and the first parts of the path. Ids and names of people are left out. */
+/** Names the kind of a call: method, host and the first parts of the path. Ids and secrets in it are left out; a name may stay. */
 function kindOf({ method, url }: MadeCall): string {
   const { host, pathname } = new URL(url);
   const parts = pathname.split('/').filter((part) => part !== '');
@@ -81,7 +81,7 @@ function kindOf({ method, url }: MadeCall): string {
   return `${method} ${host}/${shown.join('/')}`;
 }
 
-/** True for a part that names a thing of the API: `v8`, `Leads`, `mail_merge`. */
+/** True for a part that may name a thing of the API: `v2.1`, `Leads`, `mail_merge`. */
 function isPlain(part: string): boolean {
-  return /^[A-Za-z][A-Za-z0-9_.-]{0,39}$/.test(part) && !/\d{4}/.test(part);
+  return /^(?:v\d{1,3}(?:\.\d{1,3})?|[A-Za-z][A-Za-z_-]{0,23})$/.test(part);
 }
