@@ -11,7 +11,7 @@ import { loadRootKey, parseRootKeySource } from '../../src/crypto/root-key.ts';
 import { type PinnedTenant, TenantKeys } from '../../src/crypto/tenant-keys.ts';
 import type { RawAnswer } from '../../src/oauth/types.ts';
 import { insertAttempt } from '../../src/storage/statements/attempts.ts';
-import { findGrant, type GrantRow } from '../../src/storage/statements/grants.ts';
+import type { GrantRow } from '../../src/storage/statements/grants.ts';
 import { readInstance } from '../../src/storage/statements/instance.ts';
 import { loadTenantKeys } from '../../src/storage/statements/tenant-keys.ts';
 import { type OpenedStore, openStore } from '../../src/storage/store.ts';
@@ -61,7 +61,18 @@ describe.each(['sqlite', 'postgres'] as const)('a process of 0.1.0 beside a newe
     return openVault({ database, home, rootKey, installation: 'fixture', backgroundRefresh: false, world });
   };
 
-  const grant = async (): Promise<GrantRow> => (await findGrant(store.db, key)) ?? expect.unreachable();
+  /** All columns that there are: before the migration some are missing. */
+  const grant = async (): Promise<GrantRow> => {
+    const { tenant, provider, account } = key;
+    const row = await store.db
+      .selectFrom('oauth_tokens')
+      .selectAll()
+      .where('client_id', '=', tenant)
+      .where('provider', '=', provider)
+      .where('account', '=', account)
+      .executeTakeFirst();
+    return row ?? expect.unreachable();
+  };
 
   /** Seals as 0.1.0 does: without the facts that decide where the value goes. */
   const seal = (
