@@ -50,6 +50,8 @@ const floors: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['grant/account.ts'],
     ['grant/slots'],
     ['grant'],
+    ['grant/put'],
+    ['grant/put-authorization.ts', 'grant/store-tokens.ts', 'grant/stored-before.ts'],
     ['organization'],
     ['refresh', 'connect', 'take-over'],
     ['hand-out'],
@@ -81,7 +83,18 @@ const floors: Readonly<Record<string, readonly (readonly string[])[]>> = {
   simulator: [['state'], ['http'], ['zoho', 'oauth'], ['.'], ['control'], ['server.ts', 'index.ts']],
   base: [['.'], ['network'], ['system-world.ts']],
   adapters: [['drizzle', 'zoho', 'zoho-sdk'], ['.']],
-  cli: [['terminal'], ['.'], ['import', 'doctor'], ['commands'], ['main.ts', 'program.ts']],
+  // The desk puts commands together, and other commands use the desk.
+  cli: [
+    ['terminal'],
+    ['desk/tenant-file.ts'],
+    ['.'],
+    ['import', 'doctor'],
+    ['commands/app.ts', 'commands/connect.ts', 'commands/list.ts'],
+    ['desk'],
+    ['desk/health', 'desk/onboard'],
+    ['commands'],
+    ['main.ts', 'program.ts'],
+  ],
 };
 
 /** The houses around `src/`, lowest first: each may import what stands before it. */

@@ -1,4 +1,4 @@
-/** What only some providers have, over HTTP: more scopes for a grant, an expected organisation, and the places of a user. */
+/** Abilities of some providers, over HTTP: more scopes for a grant, an expected organisation, and the places of a user. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { tidyUp } from '../../../test/support/bench.ts';
 import { cookieName } from '../../../test/support/connect-bench.ts';

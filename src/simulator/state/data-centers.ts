@@ -23,7 +23,7 @@ const repeated = new Set(['accounts', 'api', 'analytics', 'catalyst']);
 
 /**
  * All data centres. Repeats the provider definitions on purpose: a twin that read its addresses from the table under
- * test could not contradict it. Only products that the simulator knows by their definitions alone have their hosts from there.
+ * test could not contradict it. Products that the simulator knows only by their definitions have their hosts from there.
  */
 export const zohoDataCenters: Readonly<Record<string, ZohoDataCenter>> = {
   us: dataCenter('us', 'zoho.com', 'zohoapis.com'),

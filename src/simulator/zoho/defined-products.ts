@@ -1,5 +1,5 @@
 /**
- * Products that are known from their provider definitions alone: each answers the health call of its definition, in the
+ * Products that are known only from their provider definitions: each answers the health call of its definition, in the
  * definition's own words. So they cannot contradict it, as the products that are written by hand can.
  */
 import { zohoDataCenters } from '../../providers/built-in/zoho/data-centers.ts';

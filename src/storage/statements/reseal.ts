@@ -19,7 +19,7 @@ export async function lockSealedTables(tx: WriteTx, kind: StoreKind): Promise<vo
     in share row exclusive mode`.execute(tx);
 }
 
-/** What the seals of a grant's tokens bind. The upgrade of 0.1.0 reads it before later migrations add columns. */
+/** The columns that the seals of a grant's tokens bind. The upgrade of 0.1.0 reads it before later migrations add columns. */
 const sealColumns = [
   'client_id',
   'id',

@@ -8,7 +8,7 @@ export interface LivingToken {
   readonly provider: string;
   readonly account: string;
   readonly user: string | null;
-  /** What is stored about its data centre: a name, or the URL of an API host. */
+  /** Its data centre, as it is stored: a name, or the URL of an API host. */
   readonly dc: unknown;
   readonly api_domain: unknown;
   readonly consentedAt: number;
