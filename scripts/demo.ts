@@ -141,7 +141,9 @@ async function connect(zoho: SimulatedZoho, customer: Customer, redirectUri: str
     same('the status of the page at the end', status, 200);
     same('the state that came back', callback?.searchParams.get('state'), asked.get('state'));
     same('accounts-server in the callback', callback?.searchParams.get('accounts-server'), zoho.origin(dc));
-    same('what Zoho was asked', await zoho.wordsSince(before), ['authorize code', 'token authorization_code issued']);
+    // The two calls read the organisation and the user of the token.
+    const expected = ['authorize code', 'token authorization_code issued', 'api ok', 'api ok'];
+    same('what Zoho was asked', await zoho.wordsSince(before), expected);
     same('the data centre of the exchange', (await zoho.since(before)).at(-1)?.dc, dc);
     same('the data centre of the grant', (await grantOf(customer)).dc, dc);
     return `${tenant}: code flow with PKCE; accounts-server said ${dc}; a forged callback changed nothing`;

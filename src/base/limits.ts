@@ -341,8 +341,6 @@ export const limits = {
   storagePatienceMsMax: 2_000,
   /** While the database is away, one read in this time asks whether it is back. */
   storageProbeMs: 1_000,
-  /** Callers who need the database share one question whether it is back for this time. */
-  storageGlanceMs: 100,
   /** A check of readiness takes no longer than this; another one begins beside one that hangs after the second time. */
   readinessMs: 1_500,
   readinessHangsMs: 5_000,

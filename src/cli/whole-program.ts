@@ -1,6 +1,6 @@
 import { readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /**
@@ -12,5 +12,6 @@ export function loadWholeProgram(): void {
   // The sources and the tests' bundle are modules.
   if (!here.endsWith('.cjs')) return;
   const load = createRequire(here);
-  for (const name of readdirSync(dirname(here))) if (name.endsWith('.cjs')) load(join(dirname(here), name));
+  // Under the very names by which the files ask for one another: Node.js looks no file up a second time by the same name.
+  for (const name of readdirSync(dirname(here))) if (name.endsWith('.cjs')) load(`./${name}`);
 }

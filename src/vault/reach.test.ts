@@ -77,33 +77,3 @@ it('does not take the late failure of an old read for a new outage', async () =>
   expect(reach.isAway).toBe(false);
   expect(await reach.ask(async () => 8, 20)).toBe(8);
 });
-
-it('refuses a caller who needs an answer in a moment, once a read has failed', async () => {
-  const { reach, elapse } = makeReach();
-  // A read that is late says only that the database is slow: who needs it waits for it.
-  await expect(reach.ask(hang, 50)).rejects.toMatchObject({ code: 'storage_unavailable' });
-  expect(await reach.need(async () => 7)).toBe(7);
-  await expect(reach.need(away)).rejects.toMatchObject({ message: 'refused' });
-  let asked = 0;
-  for (let call = 0; call < 300; call += 1) {
-    if (call % 100 === 0) elapse(100);
-    const startedAt = performance.now();
-    const refused = reach.need(() => {
-      asked += 1;
-      return hang();
-    });
-    await expect(refused).rejects.toMatchObject({ code: 'storage_unavailable' });
-    expect(performance.now() - startedAt).toBeLessThan(500);
-    if (call === 10) elapse(50);
-  }
-  expect(asked).toBeGreaterThanOrEqual(3);
-});
-
-it('serves all who need an answer as soon as the database is back', async () => {
-  const { reach, elapse } = makeReach();
-  await expect(reach.need(away)).rejects.toMatchObject({ code: 'storage_unavailable' });
-  await expect(reach.need(away)).rejects.toMatchObject({ code: 'storage_unavailable' });
-  elapse(100);
-  const served = Array.from({ length: 5 }, (_, one) => reach.need(async () => one));
-  expect(await Promise.all(served)).toEqual([0, 1, 2, 3, 4]);
-});

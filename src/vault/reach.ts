@@ -13,9 +13,6 @@ export class Reach {
   readonly #world: World;
   /** The start (`World.monotonic`) of the first read that failed or came too late; none while the database answers. */
   #awaySince: number | undefined;
-  /** True from a read that failed, not only came late, until one succeeds. */
-  #hasFailed = false;
-  #glance: { readonly begunAt: number; readonly answered: Promise<boolean> } | undefined;
   #askAgainAt = Number.NEGATIVE_INFINITY;
   /** The time of the last answer. What began before it and fails later says nothing about now. */
   #answeredAt = Number.NEGATIVE_INFINITY;
@@ -32,7 +29,6 @@ export class Reach {
   /** Notes that the database has answered another caller or the change feed: all callers may ask it again. */
   noteAnswer(): void {
     this.#awaySince = undefined;
-    this.#hasFailed = false;
     this.#answeredAt = this.#world.monotonic();
   }
 
@@ -56,31 +52,6 @@ export class Reach {
     throw awayNow();
   }
 
-  /**
-   * Runs a read for a caller who needs its answer, so it waits as long as the driver does. Once a read has failed, one caller
-   * in a while asks again, and the others are refused with it, in a moment: a database that is away is away for all.
-   *
-   * @throws {GrantryError} `storage_unavailable`; every other error of `read`
-   */
-  async need<T>(read: () => Promise<T>): Promise<T> {
-    if (this.#hasFailed && !(await this.#isBack(read))) throw awayNow();
-    return this.#watched(read);
-  }
-
-  /** Tells whether the database answers now. Callers share the question, whose answer counts for a moment. */
-  async #isBack(read: () => Promise<unknown>): Promise<boolean> {
-    const now = this.#world.monotonic();
-    if (this.#glance === undefined || now - this.#glance.begunAt >= limits.storageGlanceMs) {
-      const answered = this.#watched(read).then(
-        () => true,
-        () => !this.#hasFailed,
-      );
-      this.#glance = { begunAt: now, answered };
-    }
-    const { answered } = this.#glance;
-    return (await endsInTime(this.#world, answered, limits.storagePatienceMs)) ? answered : !this.#hasFailed;
-  }
-
   #probe(read: () => Promise<unknown>): void {
     if (this.#world.monotonic() < this.#askAgainAt) return;
     this.#askAgainAt = this.#world.monotonic() + limits.storageProbeMs;
@@ -96,18 +67,16 @@ export class Reach {
       this.noteAnswer();
       return answer;
     } catch (error) {
-      if (!isGrantryError(error, 'storage_unavailable')) this.noteAnswer();
-      else if (this.#noteAway(startedAt)) this.#hasFailed = true;
+      if (isGrantryError(error, 'storage_unavailable')) this.#noteAway(startedAt);
+      else this.noteAnswer();
       throw error;
     }
   }
 
-  /** Returns false for a read that tells nothing about now. */
-  #noteAway(since: number): boolean {
-    if (since < this.#answeredAt) return false;
+  #noteAway(since: number): void {
+    if (since < this.#answeredAt) return;
     this.#awaySince ??= since;
     this.#askAgainAt = Math.max(this.#askAgainAt, since + limits.storageProbeMs);
-    return true;
   }
 }
 

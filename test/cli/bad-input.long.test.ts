@@ -55,7 +55,7 @@ beforeAll(async () => {
   for (const args of [
     ['init'],
     ['app', 'add', 'one', '--provider', 'zoho_crm', '--client-id', '1', '--client-secret-file', 'secret.txt'],
-    ['use', 'acme'],
+    ['use', 'acme', '--new'],
   ]) {
     const made = await home.run(args);
     expect([made.stderr, made.code]).toEqual([expect.any(String), 0]);

@@ -1,6 +1,6 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, test } from 'vitest';
+import { describe, onTestFinished, test } from 'vitest';
 import { builtInProvider, builtInProviderIds } from '../../src/providers/catalogue.ts';
 import { demoClient, type RunningSimulator, startSimulator } from '../../src/simulator/index.ts';
 import { freePort } from '../support/free-port.ts';
@@ -11,19 +11,15 @@ const directory = join(import.meta.dirname, 'scripts');
 const scripts = (await readdir(directory)).filter((name) => name.endsWith('.txt')).sort();
 const provided = ['strict', 'none'] as const;
 
-let simulator: RunningSimulator;
-beforeAll(async () => {
-  simulator = await startSimulator({
-    profiles: ['zoho', ...provided],
-    dataCenters: ['us', 'eu', 'au'],
-    autoApprove: true,
-  });
-});
-afterAll(() => simulator.close());
+/** Each session has providers of its own, which count the refresh tokens and requests of a user. */
+const startProviders = (): Promise<RunningSimulator> =>
+  startSimulator({ profiles: ['zoho', ...provided], dataCenters: ['us', 'eu', 'au'], autoApprove: true });
 
 describe('sessions', () => {
   test.each(scripts)('%s', async (name) => {
     await using home = await Home.make();
+    const simulator = await startProviders();
+    onTestFinished(() => simulator.close());
     const SIM = join(home.path, 'simulator');
     await mkdir(SIM);
     for (const id of builtInProviderIds.filter((each) => each.startsWith('zoho'))) {

@@ -26,6 +26,7 @@ export const keyCases = {
         tenants: ['acme'],
         providers: ['strict'],
         ...limits,
+        origins: null,
         parent: null,
         createdAt: expect.any(Date),
         expiresAt,

@@ -4,7 +4,7 @@ import { limits } from '../../base/limits.ts';
 import type { Secret } from '../../base/secret.ts';
 import { resolveDc } from '../../providers/data-centre.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
-import { environmentOfHost, isUsual, resolveEnvironment } from '../../providers/environment.ts';
+import { environmentNames, environmentOfHost, isUsual, resolveEnvironment } from '../../providers/environment.ts';
 import { apiOrigin } from '../../providers/hosts.ts';
 import { placeHash } from '../../providers/place.ts';
 import { findGrant, type GrantRow, grantsWithRefreshToken } from '../../storage/statements/grants.ts';
@@ -156,7 +156,8 @@ export function checkGrantMetadata(definition: ProviderDefinition, value: unknow
   if (metadata['dc'] !== undefined) metadata['dc'] = checkDc(definition, metadata['dc']);
   if (metadata['api_domain'] !== undefined) metadata['api_domain'] = checkApiDomain(definition, metadata['api_domain']);
   const byHost = environmentOfHost(definition, metadata['api_domain']);
-  if (metadata['environment'] !== undefined) {
+  // At a provider without environments the member is a person's own.
+  if (metadata['environment'] !== undefined && environmentNames(definition).length > 0) {
     metadata['environment'] = resolveEnvironment(definition, metadata['environment']);
   } else if (byHost !== null && !isUsual(definition, byHost)) metadata['environment'] = byHost;
   return metadata;

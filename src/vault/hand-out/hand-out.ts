@@ -129,7 +129,7 @@ export class HandOut {
    * @throws {GrantryError} `storage_unavailable` at once or soon while the database is away; every other error of `read`
    */
   askIfHeld<T>(key: CheckedKey, read: () => Promise<T>): Promise<T> {
-    if (this.#cache.get(cacheKey(key)) === undefined) return this.#context.reach.need(read);
+    if (this.#cache.get(cacheKey(key)) === undefined) return read();
     return this.#context.reach.ask(read, limits.storagePatienceMsMax);
   }
 
@@ -238,8 +238,7 @@ export class HandOut {
   /** Reads from memory while it is trusted, else from the row; while the database is away, only from memory. */
   async #read(key: CheckedKey): Promise<ReadToken> {
     const held = this.#cache.get(cacheKey(key));
-    if (held === undefined || this.#context.world.now() >= held.expiresAtMs)
-      return this.#context.reach.need(() => this.#readRow(key));
+    if (held === undefined || this.#context.world.now() >= held.expiresAtMs) return this.#readRow(key);
     if (this.#isTrusted(held)) return { held };
     const isRecent = sinceMs(this.#context.world, this.#cache.seenAt) < this.staleHandOutMs;
     try {
@@ -269,6 +268,7 @@ export class HandOut {
       const opened = await this.#open(key, row);
       const isCurrent = this.#backgroundRefresh && epoch === this.#cache.epoch;
       if (opened !== undefined && isCurrent) this.#cache.hold(key, opened);
+      else if (opened !== undefined && this.#backgroundRefresh) this.#cache.noteUse(key, opened);
       return { held: opened, generation: row.generation };
     });
   }

@@ -138,6 +138,11 @@ export class TokenCache {
     if (held.generation < generation || isOther) this.#held.delete(name);
   }
 
+  /** Counts the use of a token that is not kept: workers refresh it ahead of need all the same. */
+  noteUse(key: CheckedKey, { usedAtMs, notedAtMs }: HeldToken): void {
+    this.#unnoted.set(cacheKey(key), usedAtMs - notedAtMs);
+  }
+
   /** Removes all tokens. That they were used is still to be noted. */
   forgetAll(): void {
     this.epoch += 1;
