@@ -28,7 +28,7 @@ describe.each(rotationProfiles)('where refresh tokens are %s', (rotation) => {
 });
 
 async function judge(rotation: string, database: string): Promise<void> {
-  const result = await runLab(smallRun({ rotation, database, kills: 20, seed }));
+  const result = await runLab(smallRun({ rotation, database, kills: 14, seed }));
   results.push(result);
   expect(result.counted).toBeGreaterThan(0);
   expect(result.refreshes).toBeGreaterThan(0);
