@@ -42,17 +42,43 @@ export async function scopesToAsk(
   return { scopes: own, warnings: warnings.filter(({ level }) => level !== 'hint') };
 }
 
+/** A request that sends a person to the provider. */
+interface AuthorizationRequest extends Wanted {
+  readonly key: CheckedKey;
+  readonly app: AppRow;
+  readonly scopes: readonly string[];
+  readonly redirectUri: string;
+  /** The connect session that started the request, or null. */
+  readonly session: string | null;
+}
+
+/** The columns that every request has, whether it asks for a code or for more scopes. */
+export function requestRow(
+  context: VaultContext,
+  definition: ProviderDefinition,
+  input: AuthorizationRequest & { readonly state: string; readonly dc: string | null },
+): Omit<Parameters<typeof insertAuthorization>[1], 'verifier' | 'enhances'> {
+  const { key, app } = input;
+  return {
+    state_hash: hashText(input.state),
+    ...key,
+    app: app.name,
+    redirect_uri: input.redirectUri,
+    scopes: JSON.stringify(input.scopes),
+    dc: input.dc,
+    issuer: definition.issuer ?? null,
+    provider_hash: placeHash(definition, app),
+    connect_session_id: input.session,
+    environment: input.environment,
+    expect_organization: input.expectOrganization,
+    lifeMs: context.times.authorizationMs,
+  };
+}
+
 /** Prepares an authorization request. The caller writes the returned row to the database. */
 export async function prepareAuthorization(
   context: VaultContext,
-  input: {
-    key: CheckedKey;
-    app: AppRow;
-    scopes: readonly string[];
-    redirectUri: string;
-    /** The connect session that started the request, or null. */
-    session: string | null;
-  } & Wanted,
+  input: AuthorizationRequest,
 ): Promise<{ url: string; state: string; row: Parameters<typeof insertAuthorization>[1] }> {
   const { key, app, scopes, redirectUri } = input;
   const definition = await context.providers.require(key.provider);
@@ -66,20 +92,9 @@ export async function prepareAuthorization(
   const stateHash = hashText(state);
   const tenantKeys = await context.keys.pin(key.tenant, { fresh: true });
   const row = {
-    state_hash: stateHash,
-    ...key,
-    app: app.name,
+    ...requestRow(context, definition, { ...input, state, dc }),
     verifier: codeVerifier === null ? null : tenantKeys.seal(verifierPlace(stateHash), codeVerifier),
-    redirect_uri: redirectUri,
-    scopes: JSON.stringify(scopes),
-    dc,
-    issuer: definition.issuer ?? null,
-    provider_hash: placeHash(definition, app),
-    connect_session_id: input.session,
     enhances: null,
-    environment: input.environment,
-    expect_organization: input.expectOrganization,
-    lifeMs: context.times.authorizationMs,
   };
   return { url: authorizationUrl(client, { state, scopes, redirectUri, pkce, codeVerifier }), state, row };
 }

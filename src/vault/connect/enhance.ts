@@ -6,8 +6,6 @@ import { readTokenAnswer } from '../../oauth/answer.ts';
 import { enhancementTokenOf, enhancementUrl, sendEnhancement } from '../../oauth/enhance.ts';
 import type { OAuthClient } from '../../oauth/types.ts';
 import { grantDc } from '../../providers/data-centre.ts';
-import type { ProviderDefinition } from '../../providers/definition.ts';
-import { placeHash } from '../../providers/place.ts';
 import { hasScope } from '../../providers/scopes.ts';
 import type { AppRow } from '../../storage/statements/apps.ts';
 import { findGrant, type GrantRow, metadataOf } from '../../storage/statements/grants.ts';
@@ -22,7 +20,7 @@ import { noSuchGrant } from '../grant/refusals.ts';
 import { openToken } from '../grant/tokens.ts';
 import type { Wanted } from '../organization/wanted.ts';
 import { unreached } from '../unreached.ts';
-import { hashText, prepareAuthorization } from './authorize.ts';
+import { prepareAuthorization, requestRow } from './authorize.ts';
 
 /** Scopes that an existing grant is to gain. */
 export interface Addition extends CheckedScopes {
@@ -96,7 +94,11 @@ export async function prepareAddition(
       await context.providers.demandsIssuer(definition);
       const state = newRandomText(context.world);
       const url = enhancementUrl(client, { token, scopes: adds, redirectUri: input.redirectUri, state });
-      return { url, state, row: rowOf(context, definition, { ...input, state, dc, grant: row }), keepsToken: true };
+      const enhancement: Enhancement = { scopes: adds, fingerprint: row.refresh_fingerprint };
+      // It names neither environment nor organisation: those of the grant stay.
+      const request = { ...input, state, dc, environment: null, expectOrganization: null };
+      const asked = { ...requestRow(context, definition, request), verifier: null };
+      return { url, state, row: { ...asked, enhances: JSON.stringify(enhancement) }, keepsToken: true };
     }
   }
   return { ...(await prepareAuthorization(context, input)), keepsToken: false };
@@ -111,42 +113,8 @@ export interface Enhancement {
 
 /** Reads the request of an enhancement; null for a new consent. */
 export function enhancementIn(row: { readonly enhances: string | null }): Enhancement | null {
-  // Only `rowOf` writes this column, and its row has a MAC.
+  // Only `prepareAddition` writes this column, and its row has a MAC.
   return row.enhances === null ? null : (JSON.parse(row.enhances) as Enhancement);
-}
-
-function rowOf(
-  context: VaultContext,
-  definition: ProviderDefinition,
-  {
-    key,
-    app,
-    scopes,
-    adds,
-    redirectUri,
-    session,
-    state,
-    dc,
-    grant,
-  }: Parameters<typeof prepareAddition>[1] & { state: string; dc: string | null; grant: GrantRow },
-): Prepared['row'] {
-  const enhancement: Enhancement = { scopes: adds, fingerprint: grant.refresh_fingerprint };
-  return {
-    state_hash: hashText(state),
-    ...key,
-    app: app.name,
-    verifier: null,
-    redirect_uri: redirectUri,
-    scopes: JSON.stringify(scopes),
-    dc,
-    issuer: definition.issuer ?? null,
-    provider_hash: placeHash(definition, app),
-    connect_session_id: session,
-    enhances: JSON.stringify(enhancement),
-    environment: null,
-    expect_organization: null,
-    lifeMs: context.times.authorizationMs,
-  };
 }
 
 /** Asks the provider for the token of its page; null if it refuses, which proves nothing against the grant. */
