@@ -1,4 +1,4 @@
-/** Where an answer stays that cannot be saved: as long as it may hold the only copy of a token, it is kept. */
+/** An answer that cannot be saved is kept as long as it may hold the only copy of a token. */
 import { describe, expect, it } from 'vitest';
 import { type Bench, codeOf, makeBench, until } from '../../../test/support/bench.ts';
 import { kindsIn, refuse } from '../../../test/support/refusals.ts';
