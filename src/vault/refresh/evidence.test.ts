@@ -1,4 +1,4 @@
-/** What counts as evidence against a grant: which refusals, of which token, and which candidates are left. */
+/** The evidence against a grant: which refusals of which token count, and which candidates are still left to try. */
 import { describe, expect, it } from 'vitest';
 import { type Bench, codeOf, makeBench, nameOfToken } from '../../../test/support/bench.ts';
 import { GrantryError } from '../../base/errors.ts';
