@@ -60,13 +60,35 @@ describe('where a replay revokes the family, the refusal of the last successor',
     expect(await bench.row(key)).toMatchObject({ state: 'suspect', reason });
   });
 
-  it('leaves it among the tokens that a disconnect revokes', async () => {
+  it('brings back no earlier candidate, although that one was refused within seconds', async () => {
+    await using bench = await makeBench({ profiles: ['overlap_newest_only'] });
+    const { vault, key } = await connected(bench, 'overlap_newest_only');
+    const later: FaultEffect = { kind: 'status', status: 429, when: 'before', headers: { 'retry-after': '40' } };
+    begin(bench, [odd, later, refused, refused, odd, throttled, refused, refused]);
+    // Late in the overlap the pause between two refusals of the first candidate is short.
+    for (const thenMs of [41_000, 10_500, 20_000]) await ask(bench, vault, key, thenMs);
+    const [stored, first, , , again, second] = bench.requests().map(({ token }) => token);
+    expect(again).toBe(stored);
+    expect([stored, first]).not.toContain(second);
+    for (const thenMs of [31_000, 0]) await ask(bench, vault, key, thenMs);
+    expect(
+      bench
+        .requests()
+        .map(({ token }) => token)
+        .slice(6),
+    ).toEqual([second, second]);
+    expect((await bench.row(key)).state).toBe('reauthorization_required');
+  });
+
+  it('keeps it among the tokens that a disconnect revokes', async () => {
     await using bench = await makeBench({ profiles: ['strict_revokes_family'] });
     const { vault, key } = await connected(bench, 'strict_revokes_family');
     begin(bench, [odd, refused, refused, refused]);
     for (const thenMs of [31_000, 31_000, 0]) await ask(bench, vault, key, thenMs);
-    const candidates = await bench.judge.db.selectFrom('grantry_candidates').select('state').execute();
-    expect(candidates).toEqual([{ state: 'untested' }]);
+    const successor = bench.requests()[1]?.token;
+    await vault.disconnect(key);
+    const revoked = bench.simulator.history.events().filter(({ kind }) => kind === 'revoke');
+    expect(revoked.map(({ token }) => token)).toContain(successor);
   });
 });
 
