@@ -62,9 +62,10 @@ describe('a grant in back-off probes its provider', () => {
     await using bench = await makeBench({ profiles: ['none'] });
     const [waiting, other] = await twoGrants(bench, 'none');
     await fail(waiting, 4);
+    await bench.jump(20_000);
     await pauseAfter(other, asking(80, 429));
-    await fail(waiting, 1);
-    expect(await sentAfter(waiting, 6_000)).toBe(1);
+    await pauseAfter(waiting, lost);
+    expect(await sentAfter(waiting, 11_000)).toBe(1);
   });
 
   it('while another grant may not obey the pause, because its overlap ends sooner', async () => {
