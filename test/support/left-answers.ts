@@ -42,7 +42,7 @@ export interface LeftAnswer {
   /** The body of the answer; null for an empty one. */
   readonly body?: string | null;
   readonly status?: number;
-  /** What the database knows about the attempt; null if it has lost that. */
+  /** The outcome of its attempt in the database; null if the database has lost the attempt. */
   readonly outcome?: AttemptOutcome | null;
   /** The tenant whose keys sealed it. Those of another one do not open it. */
   readonly sealedFor?: string;
@@ -61,31 +61,23 @@ export function bodyWith(refreshToken?: string, members: object = {}): string {
 /** Leaves an answer in the spool, and its attempt in the database. */
 export async function leaveAnswer(bench: Bench, vault: Vault, head: SpoolHead, left: LeftAnswer = {}): Promise<void> {
   const { kind = 'answer', body = bodyWith('a-successor'), status = 200, outcome = 'open', sealedFor } = left;
-  const { tenant, grantId, attemptId, fence, generation } = head;
+  const { tenant, grantId, attemptId } = head;
   const context = internalsOf(vault).open();
-  if (outcome !== null) {
-    const values = {
-      id: attemptId,
-      tenant,
-      grant_id: grantId,
-      fence,
-      generation,
-      token_fingerprint: head.tokenFingerprint,
-      candidate_id: head.candidateId,
-      owner: head.owner.id,
-      started_at: head.at,
-      finished_at: null,
-      outcome,
-      detail: null,
-    };
-    await bench.judge.db.insertInto('grantry_attempts').values(values).execute();
-  }
+  if (outcome !== null) await noteAttempt(bench, head, outcome);
   const slot = await (await context.spool()).reserve(`${grantId}.${attemptId}`);
   const raw = { status, contentType: null, retryAfter: null, incomplete: false, requestedAt: head.at };
   const keys = await context.keys.pin(sealedFor ?? tenant, { fresh: true });
   await slot.keep(head, keys, { ...raw, body: body === null ? null : new Secret(body) });
   if (kind === 'saved') await slot.markCommitted();
   else if (kind !== 'answer') await slot.setAside(kind);
+}
+
+/** Notes the attempt of a head in the database. */
+export async function noteAttempt(bench: Bench, head: SpoolHead, outcome: AttemptOutcome = 'open'): Promise<void> {
+  const { tenant, grantId: grant_id, attemptId: id, fence, generation, tokenFingerprint: token_fingerprint } = head;
+  const sent = { id, tenant, grant_id, fence, generation, token_fingerprint, candidate_id: head.candidateId };
+  const attempt = { ...sent, owner: head.owner.id, started_at: head.at, finished_at: null, outcome, detail: null };
+  await bench.judge.db.insertInto('grantry_attempts').values(attempt).execute();
 }
 
 /** Opens a vault with one grant. */

@@ -1,4 +1,4 @@
-/** What a replay makes of an answer whose grant has moved on since: to a later generation or authorization, or to its end. */
+/** Replays of answers whose grant has moved on since: to a later generation or authorization, or to its end. */
 import { describe, expect, it } from 'vitest';
 import { makeBench } from '../../../test/support/bench.ts';
 import {
