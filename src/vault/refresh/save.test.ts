@@ -107,7 +107,7 @@ describe('saved tokens', () => {
 });
 
 describe('a parked token', () => {
-  it('brings nothing if it is stored already, and leaves the lease alone', async () => {
+  it('brings nothing if it is stored already, and ends no lease', async () => {
     await using bench = await makeBench();
     const { vault } = await bench.open();
     const { key, minted } = await bench.connect(vault);
