@@ -58,10 +58,10 @@ describe('a refresh is not prepared', () => {
     await using bench = await makeBench({ profiles: ['timed_overlap'] });
     const { vault, key } = await connected(bench, 'timed_overlap');
     await noteAttempt(bench, await headFor(bench, key));
-    await bench.jump(80_000);
+    await bench.jump(70_000);
     expect(await codeOf(plan(bench, vault, key))).toBe('refresh_uncertain');
     expect(await plan(bench, vault, key, { keptToken: kept })).toMatchObject({ recovering: true });
-    await bench.jump(21_000);
+    await bench.jump(31_000);
     expect(await plan(bench, vault, key)).toMatchObject({ recovering: false });
   });
 
