@@ -57,7 +57,7 @@ export class Simulation {
   kill(life: Life, how: string): void {
     if (life.dead) return;
     this.state.coverage.count(`killed by ${how}`);
-    this.#end(life);
+    this.#end(life, how);
     const pauseMs = this.#dice.exponential(8_000);
     this.state.scheduler.after(pauseMs, null, `slot ${life.slot} starts again`, () => {
       if (this.lives[life.slot] === life) this.start(life.slot);
@@ -66,7 +66,7 @@ export class Simulation {
 
   /** Replaces a process that ended in order. */
   finish(life: Life): void {
-    this.#end(life);
+    this.#end(life, 'in order');
     this.start(life.slot);
   }
 
@@ -138,10 +138,10 @@ export class Simulation {
     this.#callers.start(life);
   }
 
-  #end(life: Life): void {
+  #end(life: Life, how: string): void {
     life.diedAt = this.state.scheduler.now;
     life.end();
-    this.network.died(life);
+    this.network.died(life, how);
     this.calls.died(life);
   }
 

@@ -200,7 +200,7 @@ export class OpenVault implements Vault {
 
   async recover(key: GrantKey): Promise<RecoverReport> {
     const { recoverGrant } = await import('./upkeep/recover.ts');
-    const report = await this.#finished(recoverGrant(this.#open(), key));
+    const report = await this.#finished(recoverGrant(this.#open(), key, { replacedToo: true }));
     this.#cache.forget(report);
     return report;
   }

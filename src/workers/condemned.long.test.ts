@@ -2,6 +2,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { codeOf } from '../../test/support/bench.ts';
 import { condemn, day, endAll, hour, later, make, minute, pass, refuseAll, work } from '../../test/support/working.ts';
+import { demoClient } from '../simulator/index.ts';
 
 afterEach(endAll);
 
@@ -41,6 +42,24 @@ describe('a condemned grant', () => {
       due_at: null,
     });
     expect(await bench.events(key)).toContain('shredded');
+  });
+
+  it('is not brought back by a token that was replaced by hand, unless somebody asks for it', async () => {
+    const { bench, vault } = await make({ profiles: ['strict'] });
+    const { key } = await bench.connect(vault, { provider: 'strict' });
+    const [clientId, user, scopes] = [demoClient.clientId, 'another', ['read']];
+    const { refreshToken } = bench.simulator.mintTokens({ profile: 'strict', clientId, user, scopes });
+    expect(await vault.storeTokens(key, { refreshToken })).toMatchObject({ result: 'replaced' });
+    bench.simulator.revoke(refreshToken);
+    await codeOf(vault.getAccessToken(key));
+    await bench.jump(31_000);
+    expect(await codeOf(vault.getAccessToken(key))).toBe('reauthorization_required');
+    await work(vault);
+    const before = bench.requests().length;
+    await later(bench, 11 * minute);
+    expect(bench.requests()).toHaveLength(before + 1);
+    expect(await bench.row(key)).toMatchObject({ state: 'reauthorization_required' });
+    expect(await vault.recover(key)).toMatchObject({ outcome: 'recovered' });
   });
 
   it('has no new chances because the answer to one of them was lost', async () => {

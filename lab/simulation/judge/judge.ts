@@ -53,6 +53,12 @@ export class Judge extends TokenBook {
     return found === undefined ? null : String(found['id']);
   }
 
+  /** When the first of a grant's requests without an outcome may have been sent, by the clock of its process. */
+  firstUnresolvedAt(grant: JudgedGrant): number {
+    const own = this.#snapshot.attempts.filter((row) => row['grant_id'] === grant.row?.id);
+    return Math.min(...own.map((row) => Number(row['started_at'])));
+  }
+
   close(): void {
     this.#bystander.close();
   }

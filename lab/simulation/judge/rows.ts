@@ -23,7 +23,7 @@ export const statements: Readonly<Record<keyof Snapshot, string>> = {
     'select id, client_id, provider, generation, state, reason, refresh_fingerprint, authorized_generation from oauth_tokens order by id',
   candidates: "select grant_id, token_fingerprint from grantry_candidates where state = 'untested' order by id",
   attempts:
-    "select id, grant_id, owner from grantry_attempts where outcome in ('open', 'unknown') order by fence desc, id",
+    "select id, grant_id, owner, started_at from grantry_attempts where outcome in ('open', 'unknown') order by fence desc, id",
   events: 'select id, grant_id, type, reason from grantry_events where grant_id is not null order by id',
 };
 

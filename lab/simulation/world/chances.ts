@@ -48,13 +48,21 @@ export class Chances {
   #look(grant: JudgedGrant, able: boolean): void {
     const { judge } = this.#state;
     const missedMs = this.#missedMs.get(grant) ?? 0;
-    if (!able || this.#state.refuses(grant) || !judge.isInOverlap(grant) || this.#isAsked(grant)) {
+    if (!able || this.#state.refuses(grant) || !this.#isInOverlap(grant) || this.#isAsked(grant)) {
       this.#missedMs.set(grant, Math.min(0, missedMs));
       return;
     }
     this.#missedMs.set(grant, missedMs + tickMs);
     if (missedMs + tickMs <= patienceMs) return;
     judge.violated(`no process asked again for ${nameOf(grant)} while its overlap was running out`);
+  }
+
+  /** For the provider, and for the vault: for it, the overlap may have begun with the first request that has no outcome. */
+  #isInOverlap(grant: JudgedGrant): boolean {
+    const { judge } = this.#state;
+    return (
+      judge.isInOverlap(grant) && judge.firstUnresolvedAt(grant) + this.#overlapMs(grant) > this.#state.wallClock()
+    );
   }
 
   /** Its workers run, and its database answers. */
@@ -73,7 +81,11 @@ export class Chances {
   }
 
   #overlaps(grant: JudgedGrant): boolean {
+    return this.#overlapMs(grant) <= 60_000;
+  }
+
+  #overlapMs(grant: JudgedGrant): number {
     const { rotation } = this.#state.plan.profiles.find(({ id }) => id === grant.provider) ?? {};
-    return rotation?.kind === 'timed_overlap' && rotation.overlapSeconds <= 60;
+    return rotation?.kind === 'timed_overlap' ? rotation.overlapSeconds * 1_000 : Number.POSITIVE_INFINITY;
   }
 }

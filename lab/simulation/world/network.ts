@@ -29,6 +29,8 @@ const afterDeathMs = 900;
 const secondLookMs = 20_000;
 /** So long after an answer came it is in the spool and outlives its process: it is written in the turn in which it came. */
 const keptWithinMs = 1;
+/** So long after it came, with a disk of usual speed, it is flushed and outlives the power too. */
+const flushedWithinMs = 20;
 /** A lease is taken no longer than this before its request is sent. */
 const claimedBeforeMsMax = 30_000;
 /** A provider that takes longer than this to look at a request never looks at it. */
@@ -43,7 +45,7 @@ export class Network {
   /** Answers that arrived and are not known to be stored, by the life that has them. */
   readonly carried = new Map<
     Life,
-    { grant: JudgedGrant; refreshToken: string; attemptId: string | null; at: number }[]
+    { grant: JudgedGrant; refreshToken: string; attemptId: string | null; at: number; pausedMs: number }[]
   >();
   readonly #state: WorldState;
   readonly #traffic: Traffic;
@@ -98,12 +100,15 @@ export class Network {
   }
 
   /** A process is gone, so its answers have no receiver. */
-  died(life: Life): void {
+  died(life: Life, how: string): void {
+    const { plan, scheduler } = this.#state;
+    const runsMs = scheduler.now - (life.paused ? scheduler.now - life.pausedSince : 0) - life.pausedMs;
+    const withinMs = how === 'power' ? flushedWithinMs * plan.slowness : keptWithinMs;
     for (const call of this.#calls) if (call.life === life) call.drop();
-    const carried = (this.carried.get(life) ?? []).map(({ grant, refreshToken, attemptId, at }) => ({
+    const carried = (this.carried.get(life) ?? []).map(({ grant, refreshToken, attemptId, at, pausedMs }) => ({
       grant,
       refreshToken,
-      mustBeKept: this.#state.scheduler.now - at > keptWithinMs,
+      mustBeKept: runsMs - (at - pausedMs) > withinMs,
       inSpool: attemptId !== null && this.#state.isSpooled(attemptId),
     }));
     this.carried.delete(life);
@@ -151,7 +156,7 @@ export class Network {
       answered = true;
       if (fault !== null) this.#simulator.faults.remove(fault);
       const tokens = this.#learn(about, body, seen);
-      if (about.grant !== undefined) this.#checkRevocation(about.grant, seen, kept);
+      if (about.grant !== undefined) this.#checkRevocation(about.grant, call.flight, seen, kept);
       if (call.flight?.state === 'on its way') call.flight.state = 'answered';
       const isBare = about.code !== null && this.#state.bareCodes.has(about.code);
       const given = isBare ? withoutRefreshToken(body) : body;
@@ -270,7 +275,7 @@ export class Network {
   }
 
   /** A family that a replay of ours revoked must be one of which no living token had come to us. */
-  #checkRevocation(grant: JudgedGrant, seen: number, kept: readonly KnownToken[]): void {
+  #checkRevocation(grant: JudgedGrant, flight: Flight | null, seen: number, kept: readonly KnownToken[]): void {
     const { judge } = this.#state;
     const event = this.#simulator.history.events(seen).findLast((each) => each.kind === 'token');
     if (event?.outcome !== 'refused' || event.family === undefined) return;
@@ -279,7 +284,9 @@ export class Network {
       (token) => token.family === event.family && !this.#simulator.isAlive(token.value) && !judge.isStruck(token),
     );
     if (killed.length === 0) return;
-    if (grant.excuses.has('wild')) {
+    // The lease of this very request may have ended too soon, however often the grant was refreshed since.
+    if (grant.excuses.has('wild') || (flight !== null && this.#mayOutliveLease(flight))) {
+      grant.excuses.set('wild', this.#state.scheduler.now);
       judge.excuse('a replay revoked a family after a clock jumped wildly');
       return;
     }
@@ -297,7 +304,7 @@ export class Network {
     const consent = isConsent ? tokens.grant.consents.get(judge.familyOf(tokens.refreshToken) ?? '') : undefined;
     if (consent !== undefined) consent.arrivedAt = scheduler.now;
     const carried = this.carried.get(life) ?? [];
-    carried.push({ ...tokens, attemptId, at: this.#state.scheduler.now });
+    carried.push({ ...tokens, attemptId, at: this.#state.scheduler.now, pausedMs: life.pausedMs });
     this.carried.set(life, carried);
   }
 

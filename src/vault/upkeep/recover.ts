@@ -23,9 +23,15 @@ import type { RecoverReport } from '../types.ts';
  * Retries a given-up grant with every kept token, newest first: all candidates, even rejected ones, and the stored token. A
  * grant in doubt that is not given up gets a normal refresh. Answers that wait in this host's spool, also to the code of a consent, come before both.
  *
+ * @param replacedToo Whether tokens are tried that were replaced by hand. Somebody must ask for that: a user who ends an
+ * access does not expect an earlier one to take its place.
  * @throws {GrantryError} `grant_not_found`, `grant_quarantined`, `storage_unavailable`, `vault_sealed`
  */
-export async function recoverGrant(context: VaultContext, keyInput: GrantKey): Promise<RecoverReport> {
+export async function recoverGrant(
+  context: VaultContext,
+  keyInput: GrantKey,
+  { replacedToo }: { readonly replacedToo: boolean },
+): Promise<RecoverReport> {
   const key = checkKey(keyInput);
   await context.guard.assertMayRefresh();
   await finishConsents(context, { only: key, unread: true });
@@ -36,7 +42,7 @@ export async function recoverGrant(context: VaultContext, keyInput: GrantKey): P
   const row = await afterKeptAnswers(context, key, found);
   if (row.state === 'active') return { ...key, outcome: 'recovered', tried: 0 };
   if (row.state !== 'reauthorization_required') return resolveDoubt(context, key, row);
-  return tryKeptTokens(context, key, row);
+  return tryKeptTokens(context, key, row, replacedToo);
 }
 
 /** Tries the answers in this host's spool again: those set aside, and those not understood. Returns the row after that. */
@@ -54,11 +60,16 @@ async function resolveDoubt(context: VaultContext, key: CheckedKey, row: GrantRo
   }
 }
 
-async function tryKeptTokens(context: VaultContext, key: CheckedKey, found: GrantRow): Promise<RecoverReport> {
+async function tryKeptTokens(
+  context: VaultContext,
+  key: CheckedKey,
+  found: GrantRow,
+  replacedToo: boolean,
+): Promise<RecoverReport> {
   let tried = 0;
   // Tokens that were replaced by hand may belong to another app than one that the provider refuses.
   const refusedApps = new Map<string | null, unknown>();
-  for (const keptToken of await naming(context, found, () => keptTokens(context, found))) {
+  for (const keptToken of await naming(context, found, () => keptTokens(context, found, replacedToo))) {
     if (context.closing()) throw stopping(context);
     const app = keptToken.app ?? found.app;
     if (refusedApps.has(app)) continue;
@@ -85,10 +96,10 @@ async function tryKeptTokens(context: VaultContext, key: CheckedKey, found: Gran
 }
 
 /**
- * Lists the tokens to try, newest first, without duplicates: those of the last authorization, then what was replaced by
- * hand.
+ * Lists the tokens to try, newest first, without duplicates: those of the last authorization, then, if asked for, what was
+ * replaced by hand.
  */
-async function keptTokens(context: VaultContext, row: GrantRow): Promise<KeptToken[]> {
+async function keptTokens(context: VaultContext, row: GrantRow, replacedToo: boolean): Promise<KeptToken[]> {
   const tenantKeys = await context.keys.pin(row.client_id, { fresh: true });
   const all = await listCandidates(context.store.db, row);
   const candidates = all.filter((each) => each.generation >= row.authorized_generation);
@@ -111,6 +122,7 @@ async function keptTokens(context: VaultContext, row: GrantRow): Promise<KeptTok
   }
   const stored = isFatal && successor !== undefined ? null : openToken(tenantKeys, row, 'refresh_token');
   if (stored !== null) kept.push({ refreshToken: stored, candidateId: null, facts });
+  if (!replacedToo) return kept;
   const replaced = all.filter((each) => each.generation < row.authorized_generation);
   return [...kept, ...replacedTokens(tenantKeys, row, replaced, isFatal)];
 }

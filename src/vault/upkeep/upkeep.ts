@@ -176,11 +176,8 @@ async function tendCondemned(context: VaultContext, grant: GrantSummary): Promis
     await reschedule(context, grant, now + keptMs);
     return 'put_off';
   }
-  const report = await recoverGrant(context, {
-    tenant: grant.client_id,
-    provider: grant.provider,
-    account: grant.account,
-  });
+  const key = { tenant: grant.client_id, provider: grant.provider, account: grant.account };
+  const report = await recoverGrant(context, key, { replacedToo: false });
   if (report.outcome === 'recovered') return 'second_chance';
   await reschedule(context, grant, now + (nextChanceInMs(context, definition, { reason, condemnedForMs }) ?? keptMs));
   return 'second_chance';
