@@ -17,6 +17,7 @@ import { trustCallback } from './authorize.ts';
 import { type Enhancement, enhancementIn } from './enhance.ts';
 import { addScopes, assertConsented, grantedByEnhancement, type Prove } from './enhanced.ts';
 import { failed } from './exchange.ts';
+import { mistrusted } from './mistrust.ts';
 import { type Refused, refused, shownError } from './outcomes.ts';
 import { pendingPlace, sessionError, sessionStart } from './sessions.ts';
 
@@ -46,7 +47,7 @@ export async function endEnhancement(
     await trustCallback(context, request, callback);
   } catch (error) {
     if (!isGrantryError(error, 'authorization_failed')) throw error;
-    return refused('not_from_the_provider');
+    return mistrusted(context, request, error);
   }
   const claim = { ...sessionStart(session), browserHash: session.browser_hash ?? '' };
   const enhancement = await changing(context, async ({ tx }) => {
