@@ -20,6 +20,11 @@ export function metadataOf(row: Pick<GrantRow, 'metadata'>): Record<string, unkn
   }
 }
 
+/** The scopes of a row. */
+export function scopesOfRow({ scopes }: Pick<GrantRow, 'scopes'>): string[] {
+  return scopes === '' ? [] : scopes.split(',');
+}
+
 export const summaryColumns = [
   'id',
   'client_id',
