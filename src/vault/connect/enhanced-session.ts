@@ -7,6 +7,7 @@ import {
   claimConnectSession,
   completeConnectSession,
   holdConnectSession,
+  nothingGranted,
   returnConnectSession,
 } from '../../storage/statements/connect-sessions.ts';
 import { tenantKeyStands } from '../../storage/statements/tenant-keys.ts';
@@ -101,7 +102,13 @@ async function hold(
   const isHeld = await changing(context, async ({ tx }) => {
     if (!(await tenantKeyStands(tx, { tenant, wrapped: tenantKeys.sealingKey }))) return false;
     const lifeMs = context.times.connectCompletionMs;
-    return holdConnectSession(tx, { ...sessionStart(session), pending, completionHash, granted: 'null', lifeMs });
+    return holdConnectSession(tx, {
+      ...sessionStart(session),
+      pending,
+      completionHash,
+      granted: nothingGranted,
+      lifeMs,
+    });
   });
   if (!isHeld) throw failed('This connect session was finished or restarted meanwhile.');
   return { kind: 'pending' };
