@@ -39,7 +39,7 @@ export async function scopesToAsk(
   if (given !== undefined) return lintedScopes(definition, given, reasons);
   const own = appScopes(app);
   // An app that is older than a rule of the check still connects, and hints were given when it was stored.
-  const { warnings } = await lintedScopes(definition, own, reasons, { refuses: false });
+  const { warnings } = await lintedScopes(definition, own, reasons, { kept: own });
   return { scopes: own, warnings: warnings.filter(({ level }) => level !== 'hint') };
 }
 
