@@ -126,6 +126,8 @@ async function importOne(
     target = { tenant: content.tenant };
     const plan = importer.plan(content);
     target = plan;
+    const { findings } = await importer.lint(content);
+    for (const { level, message } of findings) if (level !== 'hint') context.output.note(`${content.file}: ${message}`);
     const sharedInRun = importer.sharedInRun(content, plan);
     const clientOf = async (result: Imported['result'], grant: Grant | null) => {
       const { tenant: name, provider, account } = plan;

@@ -73,7 +73,14 @@ async function storeLine(vault: Vault, key: CheckedKey, line: ParsedLine): Promi
   const bringsClient = clientId !== undefined || clientSecret !== undefined;
   const definition = await context.providers.require(key.provider);
   const { dc } = checkGrantMetadata(definition, tokens.metadata);
-  const client = { app: tokens.app, clientId, clientSecret, dc: typeof dc === 'string' ? dc : null, replace };
+  const client = {
+    app: tokens.app,
+    clientId,
+    clientSecret,
+    dc: typeof dc === 'string' ? dc : null,
+    scopes: tokens.scopes ?? [],
+    replace,
+  };
   const store = (app: LineApp | null, isDry: boolean) => {
     const input = app === null ? tokens : { ...tokens, app: app.isMissing ? undefined : app.name };
     return handIn(context, key, input, { isImport: true, appLater: app?.isMissing === true, dryRun: isDry });
