@@ -31,8 +31,8 @@ export interface ImportOptions {
   readonly dryRun: boolean;
 }
 
-/** Findings about scopes that are not in the provider's table. */
-const strangeKinds: ReadonlySet<ScopeFindingKind> = new Set(['misspelt', 'unknown', 'other_product', 'retired']);
+/** Findings about scopes that a consent hardly granted. The provider's table may lack others. */
+const strangeKinds: ReadonlySet<ScopeFindingKind> = new Set(['misspelt', 'other_product', 'retired']);
 
 /** The data centre of a file without one. */
 const usualDc = 'us';
@@ -89,7 +89,7 @@ export class Importer {
   }
 
   /**
-   * Checks the scopes of a file. Those that the provider does not know were hardly granted, so they are left out.
+   * Checks the scopes of a file. A list with a scope that was hardly granted is not used: what is left would be too narrow.
    *
    * @throws {GrantryError} `invalid_request` for a scope that cannot exist
    */
@@ -102,8 +102,7 @@ export class Importer {
     if (refused !== undefined) {
       throw usageError(`In ${file}, ${refused.message}`, 'Correct the scope, or leave the list out.');
     }
-    const strange = new Set(findings.filter(({ kind }) => strangeKinds.has(kind)).map(({ scope }) => scope));
-    return { scopes: scopes.filter((scope) => !strange.has(scope)), findings };
+    return { scopes: findings.some(({ kind }) => strangeKinds.has(kind)) ? [] : scopes, findings };
   }
 
   /** The file as a line of an import. */

@@ -86,7 +86,7 @@ async function storeLine(vault: Vault, key: CheckedKey, line: ParsedLine): Promi
     return handIn(context, key, input, { isImport: true, appLater: app?.isMissing === true, dryRun: isDry });
   };
   let app = bringsClient ? await appOfLine(context, key, { ...client, dryRun: true }) : null;
-  if (app !== null && dryRun !== true && (app.isMissing || app.replaced)) {
+  if (app !== null && dryRun !== true && (app.isMissing || app.replaced || app.fills === true)) {
     // A line whose tokens are refused changes no app.
     await store(app, true);
     app = await appOfLine(context, key, { ...client, dryRun: false });

@@ -30,6 +30,8 @@ export interface LineApp {
   readonly differs: readonly ('client_id' | 'client_secret')[];
   /** True if a secret was replaced, or would be. */
   readonly replaced: boolean;
+  /** True if the app had no scopes, and gets those of the line. */
+  readonly fills?: boolean;
 }
 
 /**
@@ -47,7 +49,13 @@ export async function appOfLine(context: VaultContext, key: CheckedKey, client: 
   const differs: LineApp['differs'][number][] = [];
   if (client.clientId !== undefined && client.clientId !== row.client_id) differs.push('client_id');
   if (await hasOtherSecret(context, row, client)) differs.push('client_secret');
-  if (!client.replace || differs.length === 0) return { name, isMissing: false, differs, replaced: false };
+  if (!client.replace || differs.length === 0) {
+    // As for a new app: a list that was not valid at the first import is there now.
+    const fills = client.scopes.length > 0 && row.scopes === '[]' && !differs.includes('client_id');
+    if (fills && !client.dryRun)
+      await replaceClient(context, row, { ...client, clientId: undefined, clientSecret: undefined });
+    return { name, isMissing: false, differs, replaced: false, fills };
+  }
   if (!client.dryRun) await replaceClient(context, row, client);
   return { name, isMissing: false, differs: [], replaced: true };
 }
@@ -125,13 +133,14 @@ async function replaceClient(context: VaultContext, row: AppRow, client: LineCli
   const secrets = isSameClient ? openSecrets(await pinSystemKeys(context), row) : new Map<string, Secret>();
   const place = client.dc !== null && secrets.has(client.dc) ? client.dc : anyDc;
   if (client.clientSecret !== undefined) secrets.set(place, checkSecret(client.clientSecret));
+  const definition = await context.providers.require(provider);
   await putAppOf(context, row.name, {
     provider,
     clientId: client.clientId ?? clientId,
     ...(secrets.size === 0 ? {} : { clientSecrets: Object.fromEntries(secrets) }),
     dc: dc ?? undefined,
     redirectUri: redirectUri ?? undefined,
-    scopes,
+    scopes: scopes.length === 0 ? await possibleScopes(definition, client.scopes) : scopes,
     scopeReasons,
     pkce,
     tenants: tenants ?? undefined,
