@@ -1,5 +1,5 @@
 /**
- * Five clients come from env files with mistakes in them to green health, with docs/zoho.md alone: a wrong data centre, a
+ * Five clients come from env files with mistakes in them to green health, with the words of docs/zoho.md: a wrong data centre, a
  * misspelt scope, a missing secret, a sandbox and a client in Europe.
  */
 import { mkdir, writeFile } from 'node:fs/promises';

@@ -14,7 +14,7 @@ import { Home } from './grantry.ts';
 const hasTerminal = spawnSync('script', ['--version']).status === 0;
 const env = { GRANTRY_UNSAFE_ALLOW_LOOPBACK_PROVIDERS: '1' };
 
-/** What a person types when the screen shows a text; a function does something else then. */
+/** A text on the screen, and the keys that a person then types, or another thing to do. */
 type Reply = readonly [shown: string, reply: string | ((screen: string) => void)];
 
 /** Runs a command on a pseudo terminal, and answers its questions in their order. */

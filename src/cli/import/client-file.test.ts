@@ -21,7 +21,7 @@ test.each<[string, string, string | RegExp]>([
     /that of the environment developer/,
   ],
   ['a word that is no switch', 'ZOHO_SANDBOX=maybe', /neither true nor false/],
-  ['a host of somebody else', 'ZOHO_API_DOMAIN=evil.example', /api_domain|host/i],
+  ['a host that is not Zoho’s', 'ZOHO_API_DOMAIN=evil.example', /api_domain|host/i],
 ])('%s makes the grant one of the environment, or is refused', async (_, lines, expected) => {
   await using bench = await makeBench({ profiles: ['zoho'] });
   const { vault } = await bench.open({ providers: [] });
