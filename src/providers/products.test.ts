@@ -5,7 +5,7 @@ import { organizationOf } from './expand.ts';
 import { apiBase } from './hosts.ts';
 import { isInvalidToken, isScopeMissing } from './invalid-token.ts';
 import { parseProviderDefinition } from './parse.ts';
-import { forCall } from './products.ts';
+import { assertInEnvironment, forCall } from './products.ts';
 
 function zoho() {
   const definition = builtInProvider('zoho');
@@ -103,6 +103,19 @@ describe('a grant of an environment', () => {
   ])('sends %s to the environment only if the product has environments', (path, base) => {
     expect(baseOf(path, inSandbox.metadata)).toBe(base);
     expect(baseOf(path, { environment: 'sandbox', dc: 'eu' })).toBe(base);
+  });
+
+  test.each([
+    ['its name', { environment: 'sandbox' }, true],
+    ['its host, as an earlier version left it', { api_domain: sandbox }, true],
+    ['its name, which is production', { environment: 'production', api_domain: sandbox }, false],
+    ['the host of production', { api_domain: 'https://www.zohoapis.eu' }, false],
+  ])('that is known by %s may call products of production only by their URL', (_, metadata, isRefused) => {
+    const outcome = (path: string) => () => assertInEnvironment(forCall(zoho(), path), path, metadata);
+    if (isRefused) expect(outcome('/books/v3/contacts?page=2')).toThrow(/^\/books\/v3\/contacts is only in production/);
+    else expect(outcome('/books/v3/contacts?page=2')).not.toThrow();
+    expect(outcome('/crm/v8/Leads')).not.toThrow();
+    expect(outcome('/nothing/known')).not.toThrow();
   });
 
   test('that the provider does not have is refused for every product', () => {

@@ -1,5 +1,7 @@
 import { invalidRequest } from '../base/errors.ts';
+import type { Metadata } from './data-centre.ts';
 import type { ProductRules, ProviderDefinition } from './definition.ts';
+import { environmentOfHost, isUsual, resolveEnvironment } from './environment.ts';
 
 /**
  * Returns the definition as it applies to one call. Where one grant serves several products, host and path of the call choose
@@ -87,7 +89,34 @@ function withRules(definition: ProviderDefinition, product: ProductRules): Provi
     },
   };
   known.set(product, made);
+  if (product.environments !== true) onlyUsual.set(made, definition);
   return made;
+}
+
+/** The whole provider's definitions, by those of their products that have no environments. */
+const onlyUsual = new WeakMap<ProviderDefinition, ProviderDefinition>();
+
+/**
+ * Refuses a path of a product that is only in production for a grant of another environment, such as a sandbox: the call
+ * would change production's data. Who names the host means production.
+ *
+ * @throws {GrantryError} `invalid_request`
+ */
+export function assertInEnvironment(rules: ProviderDefinition, path: string, metadata: Metadata): void {
+  const provider = onlyUsual.get(rules);
+  if (provider?.environments === undefined) return;
+  const named = metadata['environment'];
+  const isNamed = typeof named === 'string' && named !== '';
+  // Grants that are older than environments are known by their host.
+  const environment = isNamed
+    ? resolveEnvironment(provider, named)
+    : environmentOfHost(provider, metadata['api_domain']);
+  if (environment === null || isUsual(provider, environment)) return;
+  const at = shown(path.replace(/[?#].*$/s, ''));
+  throw invalidRequest(
+    `${at} is only in production, and this grant of ${provider.id} is of the environment ${environment}. The call was not sent.`,
+    { action: 'Use a grant of production for it, or name the host if production is meant: give the whole URL.' },
+  );
 }
 
 const known = new WeakMap<ProviderDefinition, ReadonlyMap<ProductRules, ReadonlySet<string>>>();

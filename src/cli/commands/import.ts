@@ -126,6 +126,10 @@ async function importOne(
     target = { tenant: content.tenant };
     const plan = importer.plan(content);
     target = plan;
+    const { scopes, findings } = await importer.lint(content);
+    for (const { level, message } of findings) if (level !== 'hint') context.output.note(`${content.file}: ${message}`);
+    if (content.scopes.length > 0 && scopes.length === 0)
+      context.output.note(`${content.file}: its list of scopes is not used. Correct it, and import the file again.`);
     const sharedInRun = importer.sharedInRun(content, plan);
     const clientOf = async (result: Imported['result'], grant: Grant | null) => {
       const { tenant: name, provider, account } = plan;

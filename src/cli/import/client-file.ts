@@ -20,6 +20,8 @@ export interface ClientFile {
   readonly environment: 'sandbox' | undefined;
   /** The host of the API, as written. */
   readonly apiDomain: string | undefined;
+  /** The scopes that the file lists, as written. */
+  readonly scopes: readonly string[];
   /** Keys of the file that are not used. */
   readonly ignored: readonly string[];
   readonly repeated: readonly string[];
@@ -35,6 +37,9 @@ const charsMax = {
   ZOHO_API_DOMAIN: limits.urlCharsMax,
 } as const;
 type Known = keyof typeof charsMax;
+
+/** The names under which people keep the list of scopes; the first one that has a value counts. */
+const scopeNames = ['ZOHO_SCOPES', 'ZOHO_SCOPE', 'ZOHO_OAUTH_SCOPES', 'ZOHO_OAUTH_SCOPE', 'SCOPES', 'SCOPE'];
 
 const envFileEnd = '.env';
 const envFileStart = '.env.';
@@ -78,7 +83,7 @@ export async function readClientFile(file: string, tenant: string | undefined): 
   if (refreshToken === undefined) {
     throw usageError(`${file} has no ZOHO_REFRESH_TOKEN.`, `Add it, or run grantry connect ${forTenant} PROVIDER.`);
   }
-  const isKnown = (key: string): boolean => Object.hasOwn(charsMax, key);
+  const isKnown = (key: string): boolean => Object.hasOwn(charsMax, key) || scopeNames.includes(key);
   return {
     file,
     tenant: forTenant,
@@ -89,9 +94,16 @@ export async function readClientFile(file: string, tenant: string | undefined): 
     orgId: value('ZOHO_ORG_ID'),
     environment: isOn(value('ZOHO_SANDBOX'), file) ? 'sandbox' : undefined,
     apiDomain: apiDomainOf(value('ZOHO_API_DOMAIN')),
+    scopes: scopesIn(values),
     ignored: [...values.keys()].filter((key) => !isKnown(key)),
     repeated: repeated.filter(isKnown),
   };
+}
+
+/** People separate scopes with commas, as Zoho does, or with spaces. */
+function scopesIn(values: ReadonlyMap<string, string>): string[] {
+  const text = scopeNames.map((name) => values.get(name)?.trim() ?? '').find((each) => each !== '');
+  return text === undefined ? [] : text.split(/[\s,]+/).filter((scope) => scope !== '');
 }
 
 /** Reads a switch. A word that is neither on nor off is refused: a sandbox must not become production by a slip. */

@@ -3,6 +3,7 @@ import { type CheckedKey, checkKey, checkName, defaultAccount, type GrantKey } f
 import { dcNames, resolveDc } from '../../providers/data-centre.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
 import { environmentOfHost, resolveEnvironment } from '../../providers/environment.ts';
+import type { ScopeFindingKind, ScopeLint } from '../../providers/scope-lint.ts';
 import type { ImportResult, Vault } from '../../vault/types.ts';
 import { usageError } from '../terminal/errors.ts';
 import type { ClientFile } from './client-file.ts';
@@ -29,6 +30,9 @@ export interface ImportOptions {
   readonly replace: boolean;
   readonly dryRun: boolean;
 }
+
+/** Findings about scopes that a consent hardly granted. The provider's table may lack others. */
+const strangeKinds: ReadonlySet<ScopeFindingKind> = new Set(['misspelt', 'other_product', 'retired']);
 
 /** The data centre of a file without one. */
 const usualDc = 'us';
@@ -75,7 +79,8 @@ export class Importer {
   /** Stores the app and the tokens, or tells in a dry run what would happen. */
   async store(vault: Vault, content: ClientFile, target: ImportTarget): Promise<Imported> {
     await this.#checkClient(vault, content, target);
-    for await (const result of vault.importLines(this.#lineOf(content, target))) {
+    const { scopes } = await this.lint(content);
+    for await (const result of vault.importLines(this.#lineOf(content, target, scopes))) {
       const { code, detail = '', action, result: word, differs = [], sharedWith = [] } = result;
       if (code !== undefined) throw new GrantryError(codeNamed(code), detail, action === undefined ? {} : { action });
       if (word !== undefined) return { result: word, differs, sharedWith };
@@ -83,8 +88,25 @@ export class Importer {
     throw new GrantryError('internal', 'The vault gave no result for this file.');
   }
 
+  /**
+   * Checks the scopes of a file. A list with a scope that was hardly granted is not used: what is left would be too narrow.
+   *
+   * @throws {GrantryError} `invalid_request` for a scope that cannot exist
+   */
+  async lint({ file, scopes: given }: ClientFile): Promise<ScopeLint> {
+    if (given.length === 0) return { scopes: [], findings: [] };
+    const { scopeKnowledge } = await import('../../providers/scope-knowledge.ts');
+    const { lintScopes } = await import('../../providers/scope-lint.ts');
+    const { scopes, findings } = lintScopes(await scopeKnowledge(this.#options.definition), given);
+    const refused = findings.find(({ level }) => level === 'error');
+    if (refused !== undefined) {
+      throw usageError(`In ${file}, ${refused.message}`, 'Correct the scope, or leave the list out.');
+    }
+    return { scopes: findings.some(({ kind }) => strangeKinds.has(kind)) ? [] : scopes, findings };
+  }
+
   /** The file as a line of an import. */
-  #lineOf(content: ClientFile, target: ImportTarget): string {
+  #lineOf(content: ClientFile, target: ImportTarget, scopes: readonly string[]): string {
     const { clientId, clientSecret, refreshToken, orgId } = content;
     const { app, replace, dryRun } = this.#options;
     const bringsClient = clientId !== undefined || clientSecret !== undefined;
@@ -95,6 +117,7 @@ export class Importer {
       client_id: clientId,
       client_secret: clientSecret?.reveal(), // to the vault, which seals it
       refresh_token: refreshToken.reveal(), // to the vault, which seals it
+      scope: scopes.length === 0 ? undefined : scopes.join(' '),
       metadata: {
         ...(target.dc === null ? {} : { dc: target.dc }),
         ...(orgId === undefined ? {} : { org_id: orgId }),

@@ -103,6 +103,10 @@ const refusals: Readonly<Record<ConnectRefusal, StatusPage>> = {
     'This answer was refused',
     `The answer did not come from the provider, so it was not used. ${openAgain} If it happens again, tell the sender of the link.`,
   ),
+  not_registered_there: bad(
+    'The app is not registered there',
+    'Your account is in a data centre for which the app has no registration, so the answer was not used. Tell the sender of the link.',
+  ),
   changed_meanwhile: bad(
     'The settings were changed meanwhile',
     `The provider or the app was changed while you signed in, so the answer was not used. ${openAgain}`,

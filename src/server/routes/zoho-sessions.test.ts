@@ -35,7 +35,10 @@ async function make(input: Record<string, unknown>, key = 'operator') {
 }
 
 /** Opens the link, presses the button, consents as a user, and comes back: where the browser goes first, and last. */
-async function visit(link: string, as: string | null = null): Promise<{ first: URL; last: URL; status: number }> {
+async function visit(
+  link: string,
+  as: string | null = null,
+): Promise<{ first: URL; last: URL; status: number; headers: { cookie: string } }> {
   // Zoho allows few codes and requests in ten minutes.
   await server.bench.jump(700_000);
   server.bench.simulator.registry.signIn(as);
@@ -52,7 +55,7 @@ async function visit(link: string, as: string | null = null): Promise<{ first: U
   const first = pressed.headers.get('location') ?? '';
   const consented = await server.bench.simulator.fetch(new Request(first, { redirect: 'manual' }));
   const back = await fetch(consented.headers.get('location') ?? '', { headers, redirect: 'manual' });
-  return { first: new URL(first), last: new URL(back.headers.get('location') ?? link), status: back.status };
+  return { first: new URL(first), last: new URL(back.headers.get('location') ?? link), status: back.status, headers };
 }
 
 const alive = (): number => server.bench.simulator.families().filter((family) => family.alive).length;
@@ -61,6 +64,14 @@ const complete = (id: string, url: URL) =>
     key: 'operator',
     body: { completion_code: url.searchParams.get('code') ?? '' },
   });
+
+it('the page at the end of a link names the organisation', async () => {
+  const link = await make({ tenant: 'named' });
+  const { last, headers } = await visit(link.url, umbrella.id);
+  expect(await (await fetch(last, { headers })).text()).toMatch(/Organisation[\s\S]*Umbrella/);
+  await server.vault.disconnect({ tenant: 'named', provider });
+  await tidyUp(server.vault);
+});
 
 it('a link for another organisation than the expected one stores nothing, and the right one is kept', async () => {
   const expected = { tenant: 'acme', return_to: returnTo, expect_organization: umbrella.orgId };

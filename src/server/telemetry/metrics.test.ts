@@ -1,5 +1,8 @@
 import { expect, test } from 'vitest';
+import { user } from '../../../test/support/bench.ts';
 import { makeServerBench, type ServerBench } from '../../../test/support/server-bench.ts';
+import { Secret } from '../../base/secret.ts';
+import { demoClient } from '../../simulator/index.ts';
 
 const tokenPath = '/v1/tenants/acme/grants/strict/token';
 
@@ -61,6 +64,28 @@ test('queues are counted at most every ten seconds', async () => {
   expect((await numbers(server)).get('grantry_due_grants')).toBe(1);
   await server.bench.jump(11_000);
   expect((await numbers(server)).get('grantry_due_grants')).toBe(0);
+});
+
+test('the limits of providers are told by provider: token requests, and users whose places run out', async () => {
+  await using server = await makeServerBench({ profiles: ['zoho'] });
+  const { bench, vault } = server;
+  const { key } = await bench.connect(vault, { provider: 'zoho_crm', profile: 'zoho' });
+  expect([...(await numbers(server)).keys()].filter((name) => name.includes('budget'))).toEqual([]);
+  await vault.getAccessToken(key);
+  for (let count = 1; count <= 15; count += 1) {
+    const tokens = { refreshToken: `of-${count}`, metadata: { dc: 'us' } };
+    await vault.storeTokens({ tenant: `t${count}`, provider: 'zoho_crm' }, tokens);
+  }
+  const code = bench.simulator.mintCode({ clientId: demoClient.clientId, user, scopes: ['ZohoCRM.org.READ'] });
+  await vault.redeemCode({ tenant: 'last', provider: 'zoho_crm' }, { code: new Secret(code), dc: 'us' });
+  await bench.jump(11_000);
+  const found = await numbers(server);
+  expect(found.get('grantry_token_budget_used_ratio{provider="zoho_crm"}')).toBe(0.1);
+  expect(found.get('grantry_token_budget_spent{provider="zoho_crm"}')).toBe(0);
+  expect(found.get('grantry_slots_filling{provider="zoho_crm"}')).toBe(1);
+  await bench.jump(601_000);
+  const later = await numbers(server);
+  expect(later.get('grantry_token_budget_used_ratio{provider="zoho_crm"}')).toBe(0);
 });
 
 test('existing tenants are labels if metricsTenants is on', async () => {

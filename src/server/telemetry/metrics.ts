@@ -149,6 +149,19 @@ function makeGauges(registers: Registry[]) {
     due: gauge('grantry_due_grants', 'Grants whose refresh ahead of need is due, up to 10000'),
     dueFor: gauge('grantry_due_seconds', 'Seconds since the oldest of them became due'),
     doubtful: gauge('grantry_grants', 'Grants in a state other than active, up to 10000', ['state']),
+    budgetUsed: gauge(
+      'grantry_token_budget_used_ratio',
+      'Highest share of the allowed token requests that one refresh token has used',
+      ['provider'],
+    ),
+    budgetSpent: gauge('grantry_token_budget_spent', 'Refresh tokens without a token request left, up to 10000', [
+      'provider',
+    ]),
+    slotsFilling: gauge(
+      'grantry_slots_filling',
+      'Users whose refresh tokens near the number that the provider keeps, up to 10000',
+      ['provider'],
+    ),
     revocations: gauge('grantry_revocations', 'Tokens that wait to be revoked, up to 10000'),
     spool: gauge(
       'grantry_spool_files',
@@ -158,7 +171,8 @@ function makeGauges(registers: Registry[]) {
   };
 }
 
-function show(to: GaugeSet, { answers, compartments, quarantined, unsafe, queues, spool }: Gauges): void {
+function show(to: GaugeSet, gauges: Gauges): void {
+  const { answers, compartments, quarantined, unsafe, queues, providerLimits, spool } = gauges;
   to.answers.reset();
   for (const [source, count] of Object.entries(answers)) to.answers.inc({ source }, count);
   for (const { name, calls, waiting, open } of compartments) {
@@ -177,6 +191,14 @@ function show(to: GaugeSet, { answers, compartments, quarantined, unsafe, queues
     to.doubtful.set({ state: 'uncertain' }, queues.uncertain);
     to.doubtful.set({ state: 'suspect' }, queues.suspect);
     to.doubtful.set({ state: 'reauthorization_required' }, queues.reauthorizationRequired);
+  }
+  if (providerLimits !== null) {
+    for (const gauge of [to.budgetUsed, to.budgetSpent, to.slotsFilling]) gauge.reset();
+    for (const [provider, { budgetUsed, budgetSpent, slotsFilling }] of providerLimits) {
+      to.budgetUsed.set({ provider }, budgetUsed);
+      to.budgetSpent.set({ provider }, budgetSpent);
+      to.slotsFilling.set({ provider }, slotsFilling);
+    }
   }
   for (const [kind, files] of Object.entries(spool ?? {})) to.spool.set({ kind }, files);
 }

@@ -141,3 +141,22 @@ it('tells how many refresh tokens a user has, and which grant the next consent e
   tokenIn(simulator);
   expect(simulator.slots(user.id, demoClient.clientId)).toMatchObject({ living: 2, next: { id: family } });
 });
+
+it('has a page on which a user removes an application, and is deactivated', async () => {
+  await using simulator = await startSimulator({ users: [user], dataCenters: ['eu'] });
+  const page = `${Object.values(simulator.origins())[0]}/_sim/connected-apps`;
+  const shown = async () => (await fetch(page)).text();
+  const press = async (fields: Record<string, string>) => {
+    await fetch(page, { method: 'POST', body: new URLSearchParams(fields), headers: { origin: new URL(page).origin } });
+  };
+  const { refreshToken, accessToken } = tokenIn(simulator);
+  expect(await shown()).toContain(`${user.id}: ${demoClient.clientId}, 1 grant`);
+  await press({ do: 'activate', user: user.id, active: 'false' });
+  expect(simulator.registry.isDeactivated(user.id)).toBe(true);
+  await press({ do: 'activate', user: user.id, active: 'true' });
+  await press({ do: 'remove', user: user.id, clientId: demoClient.clientId });
+  expect(simulator.isAlive(refreshToken)).toBe(false);
+  expect(simulator.familyOf(refreshToken)).toMatchObject({ revoked: 'the user removed the application' });
+  expect((await call(simulator, 'https://www.zohoapis.eu/crm/v8/org', accessToken)).status).toBe(401);
+  expect(await shown()).toContain('No user has connected an application.');
+});

@@ -143,6 +143,9 @@ export async function returnConnectSession(tx: WriteTx, back: Started & { error:
   );
 }
 
+/** The `granted` of a session that waits without tokens: it adds scopes to a token that its grant has. */
+export const nothingGranted = 'null';
+
 /** Keeps sealed tokens for the completion code. Returns false when the session has changed meanwhile. */
 export async function holdConnectSession(
   tx: WriteTx,

@@ -8,7 +8,7 @@ const table = 'grantry_grant_scopes';
 export interface GrantScopes {
   /** The scopes that were asked for; empty when unknown. */
   readonly asked: readonly string[];
-  /** Granted scopes that no answer of the provider has named yet. */
+  /** Added scopes that no answer of the provider has named yet. The grant has them from its next refresh on. */
   readonly assumed: readonly string[];
   readonly uses: readonly ScopeUse[];
 }
@@ -63,6 +63,17 @@ export async function changeGrantScopes(
     .where('tenant', '=', tenant)
     .where('grant_id', '=', grant_id)
     .execute();
+}
+
+/** Lists the added scopes of a grant that no answer of the provider has named yet. */
+export async function assumedScopes(db: Reader, { tenant, grantId }: Grant): Promise<readonly string[]> {
+  const row = await db
+    .selectFrom(table)
+    .select('assumed')
+    .where('tenant', '=', tenant)
+    .where('grant_id', '=', grantId)
+    .executeTakeFirst();
+  return row === undefined ? [] : listIn(row.assumed);
 }
 
 /** Notes that an answer of the provider has named the grant's scopes. */

@@ -20,6 +20,11 @@ export function metadataOf(row: Pick<GrantRow, 'metadata'>): Record<string, unkn
   }
 }
 
+/** The scopes of a row. */
+export function scopesOfRow({ scopes }: Pick<GrantRow, 'scopes'>): string[] {
+  return scopes === '' ? [] : scopes.split(',');
+}
+
 export const summaryColumns = [
   'id',
   'client_id',
@@ -334,6 +339,16 @@ export async function clearBackOff(tx: WriteTx, app: string): Promise<void> {
     .where('app', '=', app)
     .where('state', 'in', ['active', 'uncertain'])
     .where('retry_at', 'is not', null)
+    .execute();
+}
+
+/** Lets one grant try again at once: its place is another one now. */
+export async function clearBackOffOf(tx: WriteTx, grant: { tenant: string; id: string }): Promise<void> {
+  await tx
+    .updateTable('oauth_tokens')
+    .set({ retry_at: null })
+    .where('client_id', '=', grant.tenant)
+    .where('id', '=', grant.id)
     .execute();
 }
 

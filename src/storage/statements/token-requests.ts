@@ -41,8 +41,20 @@ export async function tokenRequestsOf(
     .select(['requests', db.now.as('now')])
     .where('fingerprint', '=', fingerprint)
     .executeTakeFirst();
-  if (row === undefined) return [];
-  return read(row).flatMap(({ at }) => (at > row.now - windowMs && at <= row.now + marginMs ? at : []));
+  return row === undefined ? [] : sentRequests(row).sentWithin({ windowMs, marginMs });
+}
+
+/** The requests of a refresh token, as its row holds them. */
+export interface SentRequests {
+  /** Returns their times within a window that ends now, oldest first. */
+  readonly sentWithin: (window: { windowMs: number; marginMs: number }) => number[];
+}
+
+export function sentRequests(row: { readonly requests: string; readonly now: number }): SentRequests {
+  return {
+    sentWithin: ({ windowMs, marginMs }) =>
+      read(row).flatMap(({ at }) => (at > row.now - windowMs && at <= row.now + marginMs ? at : [])),
+  };
 }
 
 /** Takes back a request that was certainly not sent. */

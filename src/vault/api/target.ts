@@ -4,6 +4,7 @@ import { dcNames, foreignHost, isDcNamed } from '../../providers/data-centre.ts'
 import type { ProviderDefinition } from '../../providers/definition.ts';
 import { apiHeaders, organizationOf } from '../../providers/expand.ts';
 import { assertCallable, hasApiBase, resolveApiUrl } from '../../providers/hosts.ts';
+import { assertInEnvironment } from '../../providers/products.ts';
 import { findGrant, metadataOf } from '../../storage/statements/grants.ts';
 import type { VaultContext } from '../context.ts';
 import { placeOf } from '../grant/grants.ts';
@@ -69,6 +70,9 @@ export async function placeFirstCall(address: CallAddress): Promise<PlacedCall> 
 /** Places a call that is sent with a token. @throws {GrantryError} `invalid_request`, `provider_misconfigured` */
 export async function placeCall(address: CallAddress, token: HeldToken): Promise<PlacedCall> {
   const target = forCall(address, await targetOf(address, token));
+  const { definition, pathOrUrl, host } = address;
+  if (pathOrUrl.startsWith('/') && host === undefined)
+    assertInEnvironment(definition, pathOrUrl, target.grant.metadata);
   const url = callUrl(address, target);
   assertOwnDataCentre(address, target, url);
   return { token, target, url };

@@ -2,6 +2,9 @@
 import { describe, expect, it } from 'vitest';
 import { type Bench, databaseKinds, makeBench } from '../../../test/support/bench.ts';
 import { demoClient } from '../../simulator/index.ts';
+import { findApp, putApp } from '../../storage/statements/apps.ts';
+import { createConnectSession } from '../connect/sessions.ts';
+import { internalsOf } from '../internals.ts';
 import type { AppInput } from '../types.ts';
 
 const wide = 'ZohoCRM.modules.ALL';
@@ -54,6 +57,40 @@ describe.each(databaseKinds)('the scopes of an app, on %s', (kind) => {
     await expect(put({ scopes: [wide], scopeReasons: { [wide]: `as ${token} can` } })).rejects.toThrow('holds a token');
     await expect(put({ scopes: [wide], scopeReasons: { [wide]: 'x'.repeat(501) } })).rejects.toThrow('500');
     expect((await put({ scopes: ['ZohoCRM.brand.new.READ'] })).warnings).toMatchObject([{ level: 'warning' }]);
+  });
+
+  it('that are older than a rule of the check hinder no change of the app, and new ones are refused', async () => {
+    await using bench = await makeBench({ kind, profiles: ['zoho'] });
+    const { vault } = await bench.open();
+    const old = 'ZohoCRM.modules.*';
+    await vault.apps.put('crm', appWith({ scopes: [wide] }));
+    const { store } = internalsOf(vault).open();
+    await store.transaction(async (tx) => {
+      const row = await findApp(tx, 'crm');
+      if (row !== undefined)
+        await putApp(tx, { ...row, generation: row.generation + 1, scopes: JSON.stringify([old]) });
+    });
+    const changed = await vault.apps.put('crm', appWith({ scopes: [old], clientSecret: 'another-secret' }));
+    expect(changed).toMatchObject({ scopes: [old], warnings: [{ kind: 'impossible' }] });
+    const both = vault.apps.put('crm', appWith({ scopes: [old, 'ZohoCRM.{module}.READ'] }));
+    await expect(both).rejects.toThrow('ZohoCRM.{module}.READ is no scope');
+  });
+
+  it('that reach far are named at a connect only while no reason is kept', async () => {
+    await using bench = await makeBench({ kind, profiles: ['zoho'] });
+    const { vault } = await bench.open();
+    const key = { tenant: 'acme', provider: 'zoho_crm' };
+    const warnings = async () => {
+      const own = await vault.authorize({ ...key, redirectUri });
+      const named = await vault.authorize({ ...key, redirectUri, scopes: ['zohocrm.modules.all'] });
+      const context = internalsOf(vault).open();
+      const link = await createConnectSession(context, 'https://grantry.example', key);
+      return [own, named, link].map((each) => each.warnings.some(({ kind: what }) => what === 'broad'));
+    };
+    await vault.apps.put('crm', appWith({ scopes: [wide] }));
+    expect(await warnings()).toEqual([true, true, true]);
+    await vault.apps.put('crm', appWith({ scopes: [wide], scopeReasons: { [wide]: 'Syncs every module.' } }));
+    expect(await warnings()).toEqual([false, false, false]);
   });
 
   it('an altered reason or PKCE switch fails the MAC', async () => {

@@ -18,13 +18,14 @@ export interface CheckedScopes {
  * Checks scopes from outside against what is known of the provider.
  *
  * @param reasons the reasons that the app keeps for broad scopes
- * @throws {GrantryError} `invalid_request` for a list that is not valid, and for a scope that cannot exist
+ * @param options.kept scopes that were accepted before; a rule of the check may be younger than they are
+ * @throws {GrantryError} `invalid_request` for a list that is not valid, and for a new scope that cannot exist
  */
 export async function lintedScopes(
   definition: ProviderDefinition,
   value: readonly string[],
   reasons: ScopeReasons = {},
-  { refuses = true }: { refuses?: boolean } = {},
+  { kept = [] }: { kept?: readonly string[] } = {},
 ): Promise<CheckedScopes> {
   const given = checkScopes(value);
   if (given.length === 0) return { scopes: given, warnings: [] };
@@ -33,8 +34,9 @@ export async function lintedScopes(
     import('../../providers/scope-lint.ts'),
   ]);
   const { scopes, findings } = lintScopes(await scopeKnowledge(definition), given, reasons);
-  const refused = findings.find(({ level }) => level === 'error');
-  if (refused !== undefined && refuses) {
+  const old = new Set(kept.map((scope) => comparable(definition, scope)));
+  const refused = findings.find(({ level, scope }) => level === 'error' && !old.has(comparable(definition, scope)));
+  if (refused !== undefined) {
     throw invalidRequest(refused.message, { action: 'Use a scope as the provider documents it.' });
   }
   return { scopes: [...scopes], warnings: findings };

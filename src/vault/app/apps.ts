@@ -43,7 +43,7 @@ export async function putAppOf(
   checkName('app', name);
   checkObject('app', input);
   const definition = await context.providers.require(checkProviderId(input.provider));
-  const checked = await checkApp(definition, input);
+  const checked = await checkApp(definition, input, await keptScopes(context, name));
   const newSecrets = checkSecrets(definition, input);
   const system = await pinSystemKeys(context);
   const put = await changing(context, async ({ tx, recordOther }) => {
@@ -214,12 +214,18 @@ export function serves(row: Pick<AppRow, 'tenants'>, tenant: string): boolean {
   return tenantsOf(row)?.includes(tenant) ?? true;
 }
 
-async function checkApp(definition: ProviderDefinition, input: AppInput) {
+/** The scopes that an app has. They stay possible: a change of its secret must not fail for them. */
+async function keptScopes(context: VaultContext, name: string): Promise<readonly string[]> {
+  const row = await findMarkedApp(context.store.db, name);
+  return row?.isIntact === true ? parseList(row.scopes) : [];
+}
+
+async function checkApp(definition: ProviderDefinition, input: AppInput, kept: readonly string[]) {
   const tenants = checkList('tenants', input.tenants)?.map((tenant) => checkName('tenant', tenant)) ?? null;
   if (tenants?.length === 0) throw invalidRequest('The list of tenants is empty.');
-  const { scopes } = await lintedScopes(definition, input.scopes ?? []);
+  const { scopes } = await lintedScopes(definition, input.scopes ?? [], {}, { kept });
   const scopeReasons = checkReasons(definition, scopes, input.scopeReasons);
-  const { warnings } = await lintedScopes(definition, input.scopes ?? [], scopeReasons);
+  const { warnings } = await lintedScopes(definition, input.scopes ?? [], scopeReasons, { kept });
   return {
     clientId: checkText('client id', input.clientId, limits.clientIdCharsMax),
     dc: input.dc === undefined ? null : resolveDc(definition, checkText('data centre', input.dc, limits.nameCharsMax)),

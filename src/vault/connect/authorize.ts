@@ -22,6 +22,7 @@ import { moved } from '../grant/standing.ts';
 import type { Wanted } from '../organization/wanted.ts';
 import { type Consent, headOf, keepAnswer } from './consent.ts';
 import { type ExchangedTokens, exchangeCode, failed } from './exchange.ts';
+import { unregistered } from './mistrust.ts';
 
 /**
  * Returns the scopes to ask for, the app's own when none are given, and what was noticed about them.
@@ -38,7 +39,7 @@ export async function scopesToAsk(
   if (given !== undefined) return lintedScopes(definition, given, reasons);
   const own = appScopes(app);
   // An app that is older than a rule of the check still connects, and hints were given when it was stored.
-  const { warnings } = await lintedScopes(definition, own, reasons, { refuses: false });
+  const { warnings } = await lintedScopes(definition, own, reasons, { kept: own });
   return { scopes: own, warnings: warnings.filter(({ level }) => level !== 'hint') };
 }
 
@@ -125,13 +126,7 @@ export async function trustCallback(
   checkIssuer(callback, { issuer: row.issuer, issParameterSupported });
   const named = dcOfCallback(definition, callback.parameters);
   if (isStrangerIn(definition, { home: row.dc, named, secretsOf: dcsWithSecret(app) })) {
-    throw new GrantryError(
-      'authorization_failed',
-      `The callback names the data centre ${named} of ${row.provider}, which has registrations of its own, and the app ${app.name} has no secret for it. Nothing was sent there.`,
-      {
-        action: `If the app is registered there too, add its secret: --client-secret-file ${named}=FILE. Then connect again.`,
-      },
-    );
+    throw unregistered({ provider: row.provider, app: app.name, dc: named });
   }
   const dc = named ?? row.dc;
   const { environment } = row;

@@ -164,7 +164,8 @@ async function grantOfConsent(context: VaultContext, of: CheckedKey, id: string)
   const key = { tenant: of.tenant, provider: of.provider, account: of.account };
   const consents = consentsOf(context);
   const entry = consents.isUnderWay(id) ? undefined : await consents.find(id);
-  if (entry !== undefined) await finishConsent(context, entry);
+  const aside = entry === undefined ? null : await finishConsent(context, entry);
+  if (aside !== null) throw aside;
   const row = await findGrant(context.store.db, key);
   if (row === undefined || !(await isConsentStored(context, row, id))) return null;
   return row.state === 'disconnected' ? null : describeGrant(context, row);

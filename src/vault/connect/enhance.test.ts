@@ -6,6 +6,7 @@ import { internalsOf } from '../internals.ts';
 import type { Vault } from '../types.ts';
 import { completeAuthorization } from './complete.ts';
 import { completeConnectSessionOf } from './completion.ts';
+import type { Prove } from './enhanced.ts';
 import { receiveConnectCallback, startConnect } from './flow.ts';
 import { createConnectSession, getConnectSession } from './sessions.ts';
 
@@ -70,6 +71,29 @@ describe('scopes that a grant gains', () => {
       scopes: [leads, coql],
       scopesAssumed: [],
     });
+  });
+
+  it('stay away when a person opens the callback without consenting, also while no refresh succeeds', async () => {
+    const { bench, vault } = await connected();
+    await using _ = bench;
+    bench.simulator.zoho.change({ scopeInAnswer: true });
+    const callback = async () => {
+      const { state } = await vault.authorize({ ...key, redirectUri, addScopes: [coql] });
+      return `${redirectUri}?status=success&state=${state}`;
+    };
+    const without = { scopes: [leads], scopesMissing: [coql], scopesAssumed: [], state: 'active' };
+    expect(await vault.completeAuthorization(await callback())).toMatchObject(without);
+    await bench.jump(700_000);
+    const refused = await callback();
+    bench.simulator.faults.add({
+      grantType: 'refresh_token',
+      effect: { kind: 'status', status: 503, when: 'before' },
+      times: 99,
+    });
+    const unrefreshed = await vault.completeAuthorization(refused);
+    expect(unrefreshed).toMatchObject({ scopes: [leads], scopesMissing: [coql] });
+    // The same callback gives the same grant while the answer is open.
+    expect(await vault.completeAuthorization(refused)).toMatchObject({ scopes: [leads] });
   });
 
   it('stay away when the user declines, and a callback without an answer uses nothing up', async () => {
@@ -153,8 +177,12 @@ describe('scopes that a grant gains', () => {
     const { url } = await vault.authorize({ ...key, redirectUri, addScopes: [coql] });
     // Without the refresh that proves the new token and shreds what it replaced.
     const grant = await completeAuthorization(context, await visit(bench, url));
-    expect(grant).toMatchObject({ scopes: [leads, coql], state: 'active' });
+    // The browser proves nothing: the scopes are there with the next refresh.
+    expect(grant).toMatchObject({ scopes: [leads], scopesMissing: [coql], state: 'active' });
     expect(await candidates()).toEqual(kept);
+    await bench.jump(700_000);
+    await vault.getAccessToken(key, { minValidity: 3_590 });
+    expect(await vault.grants.get(key)).toMatchObject({ scopes: [leads, coql], scopesAssumed: [coql] });
   });
 
   it('need a grant', async () => {
@@ -171,23 +199,32 @@ describe('scopes that a grant gains', () => {
 
 // PostgreSQL writes JSON in its own way, and the rows' MACs hold all the same.
 describe.each(databaseKinds)('a connect session that adds scopes, on %s', (kind) => {
-  async function come(bench: Bench, vault: Vault, returnTo: string | undefined) {
+  /** Opens a link that adds scopes, and comes back from the provider. */
+  async function come(
+    bench: Bench,
+    vault: Vault,
+    {
+      returnTo,
+      forge = (callback) => callback,
+      pause = async () => {},
+    }: { returnTo?: string; forge?: (callback: URL) => URL; pause?: () => Promise<void> } = {},
+  ) {
     const context = internalsOf(vault).open();
     const { handOut } = internalsOf(vault);
+    const prove: Prove = (of, generation) => handOut.prove(of, generation);
     const { id, url } = await createConnectSession(context, publicUrl, { ...key, addScopes: [coql], returnTo });
     const started = await startConnect(context, publicUrl, { token: url.split('/').at(-1) ?? '', browser: 'browser' });
-    const { pathname, search } = new URL(await visit(bench, 'url' in started ? started.url : ''));
+    const { pathname, search } = forge(new URL(await visit(bench, 'url' in started ? started.url : '')));
+    await pause();
     const came = { context: pathname.split('/').at(-1) ?? '', search, browser: 'browser' };
-    const outcome = await receiveConnectCallback(context, publicUrl, came, (of, generation) =>
-      handOut.prove(of, generation),
-    );
-    return { context, id, outcome };
+    const outcome = await receiveConnectCallback(context, publicUrl, came, prove);
+    return { context, id, outcome, prove };
   }
 
   it('ends at the callback, and says what was granted', async () => {
     const { bench, vault } = await connected(kind);
     await using _ = bench;
-    const { context, id, outcome } = await come(bench, vault, undefined);
+    const { context, id, outcome } = await come(bench, vault);
     expect(outcome.kind).toBe('completed');
     expect(await getConnectSession(context, id)).toMatchObject({
       state: 'completed',
@@ -202,11 +239,41 @@ describe.each(databaseKinds)('a connect session that adds scopes, on %s', (kind)
   it('waits for the backend where the link says so', async () => {
     const { bench, vault } = await connected(kind);
     await using _ = bench;
-    const { context, id, outcome } = await come(bench, vault, 'https://app.example/back');
+    const { context, id, outcome, prove } = await come(bench, vault, { returnTo: 'https://app.example/back' });
     if (outcome.kind !== 'pending') throw new Error(outcome.kind);
     expect((await vault.grants.get(key))?.scopes).toEqual([leads]);
-    const grant = await completeConnectSessionOf(context, id, { completionCode: outcome.completionCode });
+    const grant = await completeConnectSessionOf(context, id, { completionCode: outcome.completionCode }, prove);
     expect(grant.scopes).toEqual([leads, coql]);
     expect((await getConnectSession(context, id)).state).toBe('completed');
   });
+
+  it.each([
+    ['not_from_the_provider', (callback: URL) => withParameter(callback, 'location', 'nowhere')],
+    ['state_of_another_app', (callback: URL) => new URL(`/callback/${'a'.repeat(22)}${callback.search}`, callback)],
+  ])('refuses a callback as %s', async (reason, forge) => {
+    const { bench, vault } = await connected(kind);
+    await using _ = bench;
+    const { outcome } = await come(bench, vault, { forge });
+    expect(outcome).toEqual({ kind: 'refused', reason });
+    expect((await vault.grants.get(key))?.scopes).toEqual([leads]);
+  });
+
+  it('says that the app was changed, where it was', async () => {
+    const { bench, vault } = await connected(kind);
+    await using _ = bench;
+    const pause = async () => {
+      const { providers } = internalsOf(vault).open();
+      const definition = await providers.require(key.provider);
+      const elsewhere = JSON.stringify(definition).replaceAll('//accounts.zoho.', '//accounts.elsewhere.');
+      await providers.put(JSON.parse(elsewhere), { mayMove: true });
+      await bench.jump(3_000);
+    };
+    const { outcome } = await come(bench, vault, { pause });
+    expect(outcome).toEqual({ kind: 'refused', reason: 'changed_meanwhile' });
+  });
 });
+
+function withParameter(url: URL, name: string, value: string): URL {
+  url.searchParams.set(name, value);
+  return url;
+}

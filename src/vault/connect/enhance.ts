@@ -8,7 +8,7 @@ import type { OAuthClient } from '../../oauth/types.ts';
 import { grantDc } from '../../providers/data-centre.ts';
 import { hasScope } from '../../providers/scopes.ts';
 import type { AppRow } from '../../storage/statements/apps.ts';
-import { findGrant, type GrantRow, metadataOf } from '../../storage/statements/grants.ts';
+import { findGrant, type GrantRow, metadataOf, scopesOfRow } from '../../storage/statements/grants.ts';
 import { type CheckedScopes, lintedScopes, reasonsOf } from '../app/app-scopes.ts';
 import { appFor, clientOf } from '../app/apps.ts';
 import type { VaultContext } from '../context.ts';
@@ -148,9 +148,4 @@ async function askForToken(context: VaultContext, client: OAuthClient, row: Gran
     error,
   });
   return null;
-}
-
-/** The scopes of a grant's row. */
-export function scopesOfRow({ scopes }: Pick<GrantRow, 'scopes'>): string[] {
-  return scopes === '' ? [] : scopes.split(',');
 }

@@ -7,6 +7,7 @@ import {
   claimConnectSession,
   completeConnectSession,
   holdConnectSession,
+  nothingGranted,
   returnConnectSession,
 } from '../../storage/statements/connect-sessions.ts';
 import { tenantKeyStands } from '../../storage/statements/tenant-keys.ts';
@@ -17,6 +18,7 @@ import { trustCallback } from './authorize.ts';
 import { type Enhancement, enhancementIn } from './enhance.ts';
 import { addScopes, assertConsented, grantedByEnhancement, type Prove } from './enhanced.ts';
 import { failed } from './exchange.ts';
+import { mistrusted } from './mistrust.ts';
 import { type Refused, refused, shownError } from './outcomes.ts';
 import { pendingPlace, sessionError, sessionStart } from './sessions.ts';
 
@@ -46,7 +48,7 @@ export async function endEnhancement(
     await trustCallback(context, request, callback);
   } catch (error) {
     if (!isGrantryError(error, 'authorization_failed')) throw error;
-    return refused('not_from_the_provider');
+    return mistrusted(context, request, error);
   }
   const claim = { ...sessionStart(session), browserHash: session.browser_hash ?? '' };
   const enhancement = await changing(context, async ({ tx }) => {
@@ -100,7 +102,13 @@ async function hold(
   const isHeld = await changing(context, async ({ tx }) => {
     if (!(await tenantKeyStands(tx, { tenant, wrapped: tenantKeys.sealingKey }))) return false;
     const lifeMs = context.times.connectCompletionMs;
-    return holdConnectSession(tx, { ...sessionStart(session), pending, completionHash, granted: 'null', lifeMs });
+    return holdConnectSession(tx, {
+      ...sessionStart(session),
+      pending,
+      completionHash,
+      granted: nothingGranted,
+      lifeMs,
+    });
   });
   if (!isHeld) throw failed('This connect session was finished or restarted meanwhile.');
   return { kind: 'pending' };

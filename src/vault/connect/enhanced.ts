@@ -3,14 +3,14 @@ import type { CheckedKey } from '../../base/ids.ts';
 import type { AuthorizationCallback } from '../../oauth/callback.ts';
 import { compareScopes, hasScope } from '../../providers/scopes.ts';
 import { type AuthorizationRow, takeAuthorization } from '../../storage/statements/authorizations.ts';
-import { changeGrantScopes } from '../../storage/statements/grant-scopes.ts';
-import { findGrant, type GrantRow, lockGrant, metadataOf, updateMetadata } from '../../storage/statements/grants.ts';
+import { assumedScopes, changeGrantScopes } from '../../storage/statements/grant-scopes.ts';
+import { findGrant, type GrantRow, lockGrant, scopesOfRow } from '../../storage/statements/grants.ts';
 import { type ChangeTransaction, changing } from '../changing.ts';
-import { isoNow, type VaultContext } from '../context.ts';
+import { type VaultContext } from '../context.ts';
 import { describeGrant } from '../grant/grants.ts';
 import type { Grant } from '../types.ts';
 import { consentRefused, type GrantedScopes, trustCallback } from './authorize.ts';
-import { type Enhancement, enhancementIn, scopesOfRow } from './enhance.ts';
+import { type Enhancement, enhancementIn } from './enhance.ts';
 import { failed } from './exchange.ts';
 
 /**
@@ -44,7 +44,8 @@ export async function completeEnhancement(
   const grant = await findGrant(context.store.db, keyOf(known));
   const adds = enhancementIn(known)?.scopes ?? [];
   const definition = await context.providers.require(known.provider);
-  const has = grant === undefined ? [] : scopesOfRow(grant);
+  const awaited = grant === undefined ? [] : await assumedScopes(context.store.db, placeOf(grant));
+  const has = grant === undefined ? [] : [...scopesOfRow(grant), ...awaited];
   if (
     grant !== undefined &&
     grant.state !== 'disconnected' &&
@@ -61,8 +62,9 @@ export function assertConsented(callback: AuthorizationCallback): void {
 }
 
 /**
- * Writes down the scopes that a grant's refresh token gained, and refreshes the grant: a new access token has them, and the
- * provider's answer may name what was really granted. Until it does, the scopes are marked as assumed.
+ * Writes down the scopes that a grant's refresh token gains, and refreshes the grant: a new access token has them, and the
+ * provider's answer may name what was really granted. The browser proves nothing: its user may have opened the callback
+ * without consenting. So the grant has the scopes only with the next refresh, as assumed ones if its answer names none.
  *
  * @throws {GrantryError} `authorization_failed` if the grant was connected anew or disconnected meanwhile
  */
@@ -79,7 +81,7 @@ export async function addScopes(
     if (row === undefined || row.state === 'disconnected' || row.refresh_fingerprint !== enhancement.fingerprint) {
       throw failed('The grant was disconnected or connected anew meanwhile, so it gained no scopes.');
     }
-    await writeScopes(context, change, row, enhancement.scopes);
+    await noteAdded(change, row, enhancement.scopes);
     return row.generation;
   });
   try {
@@ -87,7 +89,7 @@ export async function addScopes(
   } catch (error) {
     if (!isGrantryError(error) || isVaultDown(error)) throw error;
     const { tenant, provider } = key;
-    const text = 'scopes were added, and the refresh that gives an access token with them failed';
+    const text = 'scopes were asked for, and the refresh that shows them failed: the next one shows them';
     context.logger.warn(text, { tenant, provider, code: error.code });
   }
   const row = await findGrant(context.store.db, key);
@@ -107,22 +109,19 @@ export async function grantedByEnhancement(
   return { scopes, narrower: missing, wider: extra };
 }
 
-async function writeScopes(
-  context: VaultContext,
-  { tx, record }: ChangeTransaction,
-  row: GrantRow,
-  adds: readonly string[],
-): Promise<void> {
+/** Keeps the scopes beside the grant until a refresh. */
+async function noteAdded({ tx, record }: ChangeTransaction, row: GrantRow, adds: readonly string[]): Promise<void> {
   const before = scopesOfRow(row);
-  const scopes = [...new Set([...before, ...adds])];
-  const place = { tenant: row.client_id, id: row.id, at: isoNow(context) };
-  await updateMetadata(tx, place, { metadata: metadataOf(row), scopes: scopes.join(',') });
-  await changeGrantScopes(tx, { tenant: row.client_id, grantId: row.id }, (known) => ({
+  await changeGrantScopes(tx, placeOf(row), (known) => ({
     ...known,
     asked: [...new Set([...(known.asked.length === 0 ? before : known.asked), ...adds])],
     assumed: [...new Set([...known.assumed, ...adds])],
   }));
   record(row, { type: 'grant.updated', to: row.state, reason: row.reason, details: { scopes_added: adds.join(',') } });
+}
+
+function placeOf({ client_id: tenant, id: grantId }: GrantRow) {
+  return { tenant, grantId };
 }
 
 function keyOf({ tenant, provider, account }: CheckedKey): CheckedKey {

@@ -27,6 +27,7 @@ export async function asExpected(context: VaultContext, exchanged: Exchanged): P
       ...(dc === null ? {} : { dc }),
     },
     accessToken: tokens.accessToken,
+    expiresAt: tokens.expiresAt,
     expected,
   });
   return { ...exchanged, captured: { ...captured, ...members }, expectOrganization: undefined };

@@ -1,4 +1,4 @@
-import { codeOf, isGrantryError, isVaultDown } from '../../base/errors.ts';
+import { codeOf, type GrantryError, isGrantryError, isVaultDown } from '../../base/errors.ts';
 import type { CheckedKey } from '../../base/ids.ts';
 import type { RawAnswer } from '../../oauth/types.ts';
 import { endAuthorization } from '../../storage/statements/authorizations.ts';
@@ -9,7 +9,7 @@ import { changing } from '../changing.ts';
 import type { VaultContext } from '../context.ts';
 import { assertNewest } from '../grant/newest.ts';
 import { putAuthorization } from '../grant/put-authorization.ts';
-import { isMoved, stands } from '../grant/standing.ts';
+import { isMoved, moved, stands } from '../grant/standing.ts';
 import { isUnchecked } from '../organization/expect.ts';
 import { learnOrganization } from '../organization/learn.ts';
 import { reasons } from '../reasons.ts';
@@ -20,6 +20,7 @@ import { completeAtCallback, discardTokens, holdForCompletion } from './completi
 import { consentsOf, isConsentStored } from './consent.ts';
 import { failed, readExchange, UnreadAnswerError } from './exchange.ts';
 import { asExpected } from './expected.ts';
+import { sessionError } from './sessions.ts';
 
 /**
  * Finishes the consents that a crash or an outage left in the spool. A failure of one does not hold up the others.
@@ -37,6 +38,7 @@ export async function finishConsents(
   const now = context.world.now();
   const consents = consentsOf(context);
   const swept = { reservedBefore: now - context.times.spoolKeptMs, unreadBefore: now - context.condemnedKeptMs };
+  await endSetAside(context, swept.unreadBefore);
   const entries = await consents.list('consent', swept);
   if (unread) entries.push(...(await consents.list('unread')));
   for (const entry of entries) {
@@ -50,6 +52,24 @@ export async function finishConsents(
     }
   }
 }
+
+/** Queues the tokens of answers that were set aside too long ago for revocation: the provider still keeps a place for each. */
+async function endSetAside(context: VaultContext, before: number): Promise<void> {
+  for (const entry of await consentsOf(context).list('unread')) {
+    if (entry.writtenAt >= before) continue;
+    const { tenant, provider, account } = entry.head;
+    const key: CheckedKey = { tenant, provider, account };
+    try {
+      const exchanged = await openConsent(context, entry, key);
+      if (exchanged !== null) await discardTokens(context, key, authorizationOf(exchanged));
+    } catch (error) {
+      if (isVaultDown(error)) throw error;
+      context.logger.warn(shreddedAside, { tenant, provider, code: codeOf(error) });
+    }
+  }
+}
+
+const shreddedAside = 'an answer that was set aside is shredded without being revoked';
 
 /** Lists the answers for a grant that were set aside. */
 export async function unreadConsents(context: VaultContext, key: CheckedKey): Promise<ConsentEntry[]> {
@@ -74,8 +94,7 @@ export async function endConsents(
     } catch (error) {
       if (!isGrantryError(error) || isVaultDown(error)) throw error;
       const { tenant, provider } = key;
-      const text = 'an answer that was set aside is shredded without being revoked';
-      context.logger.warn(text, { tenant, provider, code: error.code });
+      context.logger.warn(shreddedAside, { tenant, provider, code: error.code });
     }
     await entry.remove();
   }
@@ -97,33 +116,38 @@ function isLeftToHolder(context: VaultContext, { head, writtenAt }: ConsentEntry
  * Stores the tokens of a consent that no caller finished. If they are known to be unwanted, they are revoked instead:
  * another consent or a disconnect came since, or the session went on without them.
  *
+ * @returns the cause if the consent was set aside: nothing finishes it any more
  * @throws {GrantryError} if this must be tried again
  */
-export async function finishConsent(context: VaultContext, entry: ConsentEntry): Promise<void> {
+export async function finishConsent(context: VaultContext, entry: ConsentEntry): Promise<GrantryError | null> {
   const { head } = entry;
   const { tenant, provider, account } = head;
   const key: CheckedKey = { tenant, provider, account };
   const exchanged = await openConsent(context, entry, key);
-  if (exchanged === null) return;
+  if (exchanged === null) return null;
   const authorization = authorizationOf(exchanged);
   try {
     await storeFound(context, head, exchanged);
   } catch (error) {
-    if (isMoved(error)) return setMovedAside(context, entry);
-    if (isUnchecked(error)) return setUncheckedAside(context, entry);
     if (!isGrantryError(error, 'authorization_failed')) throw error;
+    if (isMoved(error) || isUnchecked(error)) {
+      // Nowhere is safe to revoke its tokens, or they may be wanted, and nothing shows that they are.
+      await setAside(context, entry, error);
+      return error;
+    }
     const row = await findGrant(context.store.db, key);
     // A disconnect without revocation leaves every token of the grant alive.
     const leftAlive = row?.state === 'disconnected' && row.reason === reasons.leftAlive;
     if (!leftAlive) await discardTokens(context, key, authorization);
     context.logger.warn('a consent was not stored: it is no longer wanted', { tenant, provider });
-    await returnSession(context, head, error.code);
+    await returnSession(context, head, error);
   }
   const { stateHash } = head;
   // A repeated callback need not wait any more.
   if (stateHash !== null) await changing(context, ({ tx }) => endAuthorization(tx, { tenant, stateHash }));
   await entry.remove();
   context.logger.info('a consent in the spool was finished', { tenant, provider });
+  return null;
 }
 
 /** Stores the tokens of a consent, unless they are stored already: only what is new is compared with what is expected. */
@@ -140,28 +164,24 @@ async function storeFound(context: VaultContext, head: ConsentHead, exchanged: E
   await learnOrganization(context, grant, { isNew: true });
 }
 
-/** Sets an answer aside whose organisation cannot be read any more: it may be wanted, and nothing shows that it is. */
-async function setUncheckedAside(context: VaultContext, entry: ConsentEntry): Promise<void> {
+/** Sets an answer aside: it is kept sealed, and its tokens are sent nowhere. */
+async function setAside(context: VaultContext, entry: ConsentEntry, cause: GrantryError): Promise<void> {
   const { head } = entry;
   const { tenant, provider } = head;
   await entry.setAside();
-  context.logger.error('a consent is set aside: its organisation cannot be read', { tenant, provider });
-  await returnSession(context, head, 'authorization_failed');
-}
-
-/** Sets an answer aside whose provider or app is another one now: it is kept sealed, and its tokens are sent nowhere. */
-async function setMovedAside(context: VaultContext, entry: ConsentEntry): Promise<void> {
-  const { head } = entry;
-  const { tenant, provider } = head;
-  await entry.setAside();
-  context.logger.error('a consent is set aside: its provider or app was changed meanwhile', { tenant, provider });
-  await returnSession(context, head, 'authorization_failed');
+  context.logger.error('a consent is set aside', { tenant, provider, detail: cause.message, action: cause.action });
+  await returnSession(context, head, cause);
 }
 
 /** Lets the browser of a session try again. A session that went on without this consent stays as it is. */
-async function returnSession(context: VaultContext, { tenant, session }: ConsentHead, error: string): Promise<void> {
+async function returnSession(
+  context: VaultContext,
+  { tenant, session }: ConsentHead,
+  { code, message }: GrantryError,
+): Promise<void> {
   if (session === null) return;
   const { id, starts } = session;
+  const error = sessionError(code, message);
   await changing(context, ({ tx }) => returnConnectSession(tx, { tenant, id, starts, error }));
 }
 
@@ -184,7 +204,7 @@ async function openConsent(context: VaultContext, entry: ConsentEntry, key: Chec
   const definition = await context.providers.require(key.provider);
   const app = await appFor(context, { ...key, app: head.app });
   if (!(await stands(context, app, head.place))) {
-    await setMovedAside(context, entry);
+    await setAside(context, entry, moved(key.provider, head.app));
     return null;
   }
   const raw = await readEntry(context, entry);

@@ -1,5 +1,5 @@
 import { createHmac } from 'node:crypto';
-import { type GrantryError, isGrantryError, isVaultDown } from '../../base/errors.ts';
+import { isGrantryError, isVaultDown } from '../../base/errors.ts';
 import type { CheckedKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import { callbackUri } from '../../base/network/callback-uri.ts';
@@ -24,7 +24,6 @@ import { findGrant, metadataOf } from '../../storage/statements/grants.ts';
 import { appFor } from '../app/apps.ts';
 import { changing } from '../changing.ts';
 import type { VaultContext } from '../context.ts';
-import { isMoved } from '../grant/standing.ts';
 import { learnOrganization } from '../organization/learn.ts';
 import {
   authorizationOf,
@@ -51,14 +50,8 @@ import { endEnhancement } from './enhanced-session.ts';
 import { failed } from './exchange.ts';
 import { asExpected } from './expected.ts';
 import { finishConsent } from './finish-consents.ts';
-import {
-  type ConnectOffer,
-  type ConnectOutcome,
-  type ConnectRefusal,
-  type Refused,
-  refused,
-  shownError,
-} from './outcomes.ts';
+import { mistrusted } from './mistrust.ts';
+import { type ConnectOffer, type ConnectOutcome, type Refused, refused, shownError } from './outcomes.ts';
 import { describeConnectSession, isReturnToOf, sessionError, sessionStart } from './sessions.ts';
 import { giveBack, isKeptBack, isWorthRepeating, takeBack } from './unsent.ts';
 
@@ -150,7 +143,7 @@ export async function receiveConnectCallback(
   input: { context: string; search: string; browser: string | null; look?: Look },
   prove?: Prove,
 ): Promise<ConnectOutcome> {
-  const callback = await orNull(() => readCallback(`/${input.search}`));
+  const callback = readableCallback(input.search);
   if (callback === null) return refused('unreadable_callback');
   const { look = (run) => run() } = input;
   const found = await look(() => findFlow(context, callback, input.browser));
@@ -159,7 +152,9 @@ export async function receiveConnectCallback(
   // Derived, so that the same browser gets the same code when it repeats its callback. Only this browser can derive it.
   const completionCode = completionCodeOf(input.browser ?? '', callback.state);
   const flow: Flow = { session, callback, completionCode };
-  if (found.request.enhances !== null) return receiveEnhancement(context, flow, found.request, prove);
+  const redirectUri = callbackUri(publicUrl, input.context);
+  if (found.request.enhances !== null)
+    return receiveEnhancement(context, flow, { request: found.request, redirectUri }, prove);
   if (callback.code === null && callback.error === null) return refused('unreadable_callback');
   if (found.request.used_at !== null && !isKeptBack(context, found.request)) return repeated(context, flow);
   const completionHash = session.return_to === null ? null : hashText(completionCode);
@@ -176,19 +171,14 @@ export async function receiveConnectCallback(
     taken = row;
     if (row === undefined) return await repeated(context, flow);
     const app = await findApp(context.store.db, row.app);
-    const redirectUri = callbackUri(publicUrl, input.context);
     if (app === undefined || app.context !== input.context || row.redirect_uri !== redirectUri) {
       return refused('state_of_another_app');
     }
-    let untrusted: ConnectRefusal = 'not_from_the_provider';
-    const trusted = await orNull(
-      () => trustCallback(context, row, callback),
-      (error) => {
-        if (isMoved(error)) untrusted = 'changed_meanwhile';
-        context.logger.warn('a callback was refused', { tenant, provider: row.provider, detail: error.message });
-      },
-    );
-    if (trusted === null) return refused(untrusted);
+    const trusted = await trustCallback(context, row, callback).catch((error: unknown) => {
+      if (!isGrantryError(error, 'authorization_failed')) throw error;
+      return mistrusted(context, row, error);
+    });
+    if ('reason' in trusted) return trusted;
     const claim = { tenant, id, starts, browserHash: session.browser_hash ?? '' };
     // A request of this process whose code was not sent may have claimed its session already.
     const isClaimed = unsent !== undefined && session.state === 'exchanging';
@@ -208,9 +198,10 @@ export async function receiveConnectCallback(
 async function receiveEnhancement(
   context: VaultContext,
   { session, callback, completionCode }: Flow,
-  request: Omit<AuthorizationRow, 'verifier'>,
+  { request, redirectUri }: { request: Omit<AuthorizationRow, 'verifier'>; redirectUri: string },
   prove?: Prove,
 ): Promise<ConnectOutcome> {
+  if (request.redirect_uri !== redirectUri) return refused('state_of_another_app');
   const described = await describedFor(context, session);
   const completionHash = described.returnTo === null ? null : hashText(completionCode);
   const ended = await endEnhancement(context, { session, callback, request, completionHash }, prove);
@@ -350,16 +341,12 @@ async function standingReturnTo(context: VaultContext, session: ConnectSessionRo
   return app !== undefined && isReturnToOf(app, session.return_to) ? session.return_to : null;
 }
 
-/** Runs a check of a callback; null if it throws `authorization_failed`. */
-async function orNull<T>(
-  check: () => T | Promise<T>,
-  onRefusal: (error: GrantryError) => void = () => {},
-): Promise<T | null> {
+/** Reads the query of a callback; null if it is none. */
+function readableCallback(search: string): AuthorizationCallback | null {
   try {
-    return await check();
+    return readCallback(`/${search}`);
   } catch (error) {
     if (!isGrantryError(error, 'authorization_failed')) throw error;
-    onRefusal(error);
     return null;
   }
 }

@@ -18,6 +18,7 @@ export type ConnectRefusal =
   | 'state_of_another_browser'
   | 'state_of_another_app'
   | 'not_from_the_provider'
+  | 'not_registered_there'
   | 'changed_meanwhile'
   | 'finished_already';
 

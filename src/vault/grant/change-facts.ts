@@ -1,6 +1,13 @@
 import { integrityFailed, type PinnedTenant } from '../../crypto/tenant-keys.ts';
 import { listCandidatesOfGrant, replaceCandidateSeal } from '../../storage/statements/candidates.ts';
-import { bindApp, type GrantRow, lockGrant, resealGrant, updateMetadata } from '../../storage/statements/grants.ts';
+import {
+  bindApp,
+  clearBackOffOf,
+  type GrantRow,
+  lockGrant,
+  resealGrant,
+  updateMetadata,
+} from '../../storage/statements/grants.ts';
 import { type ChangeTransaction, changing } from '../changing.ts';
 import { isoNow, type VaultContext } from '../context.ts';
 import { type Facts, factsOf, sameFacts } from './facts.ts';
@@ -43,6 +50,8 @@ export async function changeColumns(
     };
     await resealGrant(tx, { tenant, id }, sealTokens(tenantKeys, { id, generation, facts: facts.to }, tokens));
     await resealCandidates(context, change, { row, tenantKeys }, facts);
+    // Such as another data centre: the failure of the last try was about the old one.
+    if (row.state === 'active' && row.retry_at !== null) await clearBackOffOf(tx, { tenant, id });
   }
   if (app !== null && app !== row.app) await bindApp(tx, { tenant, id, app });
   if (metadata === undefined) return next;

@@ -9,7 +9,7 @@ import { grantStates } from '../../schemas/words.ts';
 import type { GrantState } from '../../storage/schema.ts';
 import { findApp } from '../../storage/statements/apps.ts';
 import { type GrantScopes, readGrantScopes } from '../../storage/statements/grant-scopes.ts';
-import { findGrant, type GrantSummary, listGrants, metadataOf } from '../../storage/statements/grants.ts';
+import { findGrant, type GrantSummary, listGrants, metadataOf, scopesOfRow } from '../../storage/statements/grants.ts';
 import { checkObject } from '../checks.ts';
 import type { VaultContext } from '../context.ts';
 import type { Grant, GrantFilter, GrantPage } from '../types.ts';
@@ -70,7 +70,7 @@ export async function describeGrant(context: VaultContext, row: GrantSummary): P
 }
 
 async function describe(context: VaultContext, row: GrantSummary, known: GrantScopes | undefined): Promise<Grant> {
-  const scopes = row.scopes === '' ? [] : row.scopes.split(',');
+  const scopes = scopesOfRow(row);
   const metadata = metadataOf(row);
   const quarantined = context.guard.reason !== null && row.state !== 'disconnected';
   return {

@@ -55,7 +55,7 @@ export function actionFor(kind: FailureClass, { app, dc }: RefusedClient): strin
   if (kind !== 'client_refused' || typeof app !== 'string') return undefined;
   const centre =
     typeof dc === 'string'
-      ? ` The registration must be enabled for the data centre ${dc}, where its secret may be another one.`
+      ? ` The registration must be enabled for the data centre ${dc}, where its secret may be another one. If the tokens are of another data centre, correct dc in the grant's metadata.`
       : '';
   return `Correct the client id, secret or redirect URI of the app ${app}.${centre} No grant is harmed.`;
 }

@@ -1,6 +1,7 @@
 /** Metadata that a person changes while refreshes save what the provider says. */
 import { expect, it } from 'vitest';
 import { databaseKinds, makeBench, until } from '../../../test/support/bench.ts';
+import { demoClient } from '../../simulator/index.ts';
 import type { VaultEvent } from '../types.ts';
 
 it.each(databaseKinds)('a change during a refresh is kept, and so are the new tokens, on %s', async (kind) => {
@@ -39,3 +40,21 @@ it.each(databaseKinds)(
     expect((await other.getAccessToken(key)).dc).toBe('eu');
   },
 );
+
+it('tries a grant again at once when its data centre is corrected', async () => {
+  await using bench = await makeBench({ profiles: ['zoho'] });
+  const { vault } = await bench.open();
+  await bench.addApp(vault, 'zoho_crm');
+  const acme = { tenant: 'acme', provider: 'zoho_crm' };
+  const mint = { clientId: demoClient.clientId, user: 'user@eu.example', scopes: ['ZohoCRM.org.READ'] };
+  const { refreshToken } = bench.simulator.mintTokens(mint);
+  await vault.storeTokens(acme, { refreshToken, metadata: { dc: 'us' } });
+  const wrongClient = { effect: { kind: 'error', error: 'invalid_client', status: 200 }, times: 1 } as const;
+  bench.simulator.faults.add({ grantType: 'refresh_token', ...wrongClient });
+  await expect(vault.getAccessToken(acme)).rejects.toMatchObject({
+    code: 'provider_misconfigured',
+    action: expect.stringMatching(/If the tokens are of another data centre, correct dc/),
+  });
+  await vault.updateMetadata(acme, { dc: 'eu' });
+  expect(await vault.getAccessToken(acme)).toMatchObject({ dc: 'eu' });
+});

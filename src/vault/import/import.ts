@@ -73,13 +73,20 @@ async function storeLine(vault: Vault, key: CheckedKey, line: ParsedLine): Promi
   const bringsClient = clientId !== undefined || clientSecret !== undefined;
   const definition = await context.providers.require(key.provider);
   const { dc } = checkGrantMetadata(definition, tokens.metadata);
-  const client = { app: tokens.app, clientId, clientSecret, dc: typeof dc === 'string' ? dc : null, replace };
+  const client = {
+    app: tokens.app,
+    clientId,
+    clientSecret,
+    dc: typeof dc === 'string' ? dc : null,
+    scopes: tokens.scopes ?? [],
+    replace,
+  };
   const store = (app: LineApp | null, isDry: boolean) => {
     const input = app === null ? tokens : { ...tokens, app: app.isMissing ? undefined : app.name };
     return handIn(context, key, input, { isImport: true, appLater: app?.isMissing === true, dryRun: isDry });
   };
   let app = bringsClient ? await appOfLine(context, key, { ...client, dryRun: true }) : null;
-  if (app !== null && dryRun !== true && (app.isMissing || app.replaced)) {
+  if (app !== null && dryRun !== true && (app.isMissing || app.replaced || app.fills === true)) {
     // A line whose tokens are refused changes no app.
     await store(app, true);
     app = await appOfLine(context, key, { ...client, dryRun: false });

@@ -2,7 +2,10 @@ import { invalidRequest, isGrantryError } from '../../base/errors.ts';
 import type { CheckedKey } from '../../base/ids.ts';
 import { checkName } from '../../base/ids.ts';
 import type { Secret } from '../../base/secret.ts';
+import type { ProviderDefinition } from '../../providers/definition.ts';
+import { splitScopes } from '../../providers/scopes.ts';
 import { type AppRow, findApp } from '../../storage/statements/apps.ts';
+import { lintedScopes } from '../app/app-scopes.ts';
 import { checkSecret, describeApp, putAppOf, tenantsOf } from '../app/apps.ts';
 import { anyDc, openSecrets, pinSystemKeys, secretFor } from '../app/secrets.ts';
 import { fingerprinter, type VaultContext } from '../context.ts';
@@ -14,6 +17,8 @@ export interface LineClient {
   readonly clientId: string | undefined;
   readonly clientSecret: string | Secret | undefined;
   readonly dc: string | null;
+  /** The scopes of the tokens: a new app asks for the same. */
+  readonly scopes: readonly string[];
   readonly replace: boolean;
   readonly dryRun: boolean;
 }
@@ -25,6 +30,8 @@ export interface LineApp {
   readonly differs: readonly ('client_id' | 'client_secret')[];
   /** True if a secret was replaced, or would be. */
   readonly replaced: boolean;
+  /** True if the app had no scopes, and gets those of the line. */
+  readonly fills?: boolean;
 }
 
 /**
@@ -42,14 +49,21 @@ export async function appOfLine(context: VaultContext, key: CheckedKey, client: 
   const differs: LineApp['differs'][number][] = [];
   if (client.clientId !== undefined && client.clientId !== row.client_id) differs.push('client_id');
   if (await hasOtherSecret(context, row, client)) differs.push('client_secret');
-  if (!client.replace || differs.length === 0) return { name, isMissing: false, differs, replaced: false };
+  if (!client.replace || differs.length === 0) {
+    // As for a new app: a list that was not valid at the first import is there now.
+    const fills = client.scopes.length > 0 && row.scopes === '[]' && !differs.includes('client_id');
+    if (fills && !client.dryRun)
+      await replaceClient(context, row, { ...client, clientId: undefined, clientSecret: undefined });
+    return { name, isMissing: false, differs, replaced: false, fills };
+  }
   if (!client.dryRun) await replaceClient(context, row, client);
   return { name, isMissing: false, differs: [], replaced: true };
 }
 
 async function makeApp(context: VaultContext, key: CheckedKey, name: string, client: LineClient): Promise<LineApp> {
-  const { clientId, clientSecret, dc } = client;
-  const { clientAuthentication } = await context.providers.require(key.provider);
+  const { clientId, clientSecret, dc, scopes } = client;
+  const definition = await context.providers.require(key.provider);
+  const { clientAuthentication } = definition;
   const lacks = clientId === undefined ? 'client id' : 'client secret';
   if (clientId === undefined || (clientSecret === undefined && clientAuthentication !== 'none')) {
     throw invalidRequest(`There is no app ${name}, and the ${lacks} for a new one is missing.`, {
@@ -62,6 +76,7 @@ async function makeApp(context: VaultContext, key: CheckedKey, name: string, cli
     clientId,
     ...(clientSecret === undefined ? {} : { clientSecret }),
     ...(dc === null ? {} : { dc }),
+    scopes: await possibleScopes(definition, scopes),
     ...(client.app === undefined ? { tenants: [key.tenant] } : {}),
   };
   try {
@@ -72,6 +87,14 @@ async function makeApp(context: VaultContext, key: CheckedKey, name: string, cli
     return appOfLine(context, key, client);
   }
   return { name, isMissing: false, differs: [], replaced: false };
+}
+
+/** The scopes of tokens without those that the provider cannot have: a line about tokens must not fail for its app. */
+async function possibleScopes(definition: ProviderDefinition, given: readonly string[]): Promise<string[]> {
+  const all = splitScopes(definition, given);
+  const { scopes, warnings } = await lintedScopes(definition, all, {}, { kept: all });
+  const impossible = new Set(warnings.filter(({ level }) => level === 'error').map(({ scope }) => scope));
+  return scopes.filter((scope) => !impossible.has(scope));
 }
 
 function checkServes(row: AppRow, key: CheckedKey, { app, clientId }: LineClient): void {
@@ -110,13 +133,14 @@ async function replaceClient(context: VaultContext, row: AppRow, client: LineCli
   const secrets = isSameClient ? openSecrets(await pinSystemKeys(context), row) : new Map<string, Secret>();
   const place = client.dc !== null && secrets.has(client.dc) ? client.dc : anyDc;
   if (client.clientSecret !== undefined) secrets.set(place, checkSecret(client.clientSecret));
+  const definition = await context.providers.require(provider);
   await putAppOf(context, row.name, {
     provider,
     clientId: client.clientId ?? clientId,
     ...(secrets.size === 0 ? {} : { clientSecrets: Object.fromEntries(secrets) }),
     dc: dc ?? undefined,
     redirectUri: redirectUri ?? undefined,
-    scopes,
+    scopes: scopes.length === 0 ? await possibleScopes(definition, client.scopes) : scopes,
     scopeReasons,
     pkce,
     tenants: tenants ?? undefined,

@@ -1,7 +1,11 @@
 /** A consent tells its organisation, and one for another organisation is never stored. */
+import { utimesSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { type Bench, codeOf, databaseKinds, makeBench } from '../../../test/support/bench.ts';
+import { filesOf } from '../../../test/support/consents.ts';
 import { isGrantryError } from '../../base/errors.ts';
+import { revokeDue } from '../grant/revocations.ts';
 import { internalsOf } from '../internals.ts';
 import type { AuthorizeInput, Vault } from '../types.ts';
 import { doDuty, duties } from '../upkeep/upkeep.ts';
@@ -167,6 +171,29 @@ describe.each(databaseKinds)('an expected organisation, on %s', (kind) => {
     await upkeep(vault);
     expect(await vault.grants.get(key)).toBe(null);
     expect(alive(bench)).toBe(1);
+  });
+
+  it('that cannot be read before its access token ends says what to do, and is revoked when its time is over', async () => {
+    const { bench, vault, world } = await stage(kind);
+    await using _ = bench;
+    const callback = await consent(bench, vault, umbrella.id, { expectOrganization: umbrella.orgId });
+    const mend = breakApi(world, 503);
+    expect(await codeOf(vault.completeAuthorization(callback))).toBe('provider_unavailable');
+    await bench.jump(3_700_000);
+    mend();
+    await expect(vault.completeAuthorization(callback)).rejects.toMatchObject({
+      code: 'authorization_failed',
+      reason: 'organization_unread',
+      message: expect.stringContaining('its access token ended before the API could be asked'),
+      action: expect.stringMatching(/^Connect again\. /),
+    });
+    expect(await vault.grants.get(key)).toBe(null);
+    const [name = ''] = filesOf(bench);
+    const old = (bench.clock.now() - internalsOf(vault).open().condemnedKeptMs - 86_400_000) / 1_000;
+    utimesSync(join(bench.home, 'spool', 'consents', name), old, old);
+    await upkeep(vault);
+    await revokeDue(internalsOf(vault).open());
+    expect([filesOf(bench), alive(bench)]).toEqual([[], 0]);
   });
 
   it('that cannot be read any more: a disconnect revokes what was set aside', async () => {

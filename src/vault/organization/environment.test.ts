@@ -95,6 +95,32 @@ it('setting it moves the calls, and taking it away brings them back', async () =
   expect(moves).toEqual(['https://www.zohoapis.com', sandbox, 'https://www.zohoapis.com']);
 });
 
+it.each([
+  ['its name', { environment: 'sandbox', dc: 'us' }],
+  ['its host', { api_domain: sandbox }],
+] as const)(
+  'a grant of all products whose sandbox is known by %s calls no product of production by its path',
+  async (_, metadata) => {
+    const { bench, vault, hosts } = await stage('sandbox');
+    await using _bench = bench;
+    await bench.addApp(vault, 'zoho');
+    const all = { tenant: 'acme', provider: 'zoho' };
+    const mint = {
+      clientId: demoClient.clientId,
+      user,
+      scopes: [...scopes, 'ZohoBooks.fullaccess.all'],
+      profile: 'zoho',
+    };
+    const { refreshToken } = bench.simulator.mintTokens(mint);
+    await vault.storeTokens(all, { refreshToken, metadata: { ...metadata, org_id: '1' } });
+    await expect(vault.fetch(all, '/books/v3/invoices')).rejects.toMatchObject({
+      code: 'invalid_request',
+      message: expect.stringMatching(/^\/books\/v3\/invoices is only in production, .* environment sandbox/),
+    });
+    expect(hosts.filter((host) => host.includes('www.'))).toEqual([]);
+  },
+);
+
 it('an unknown one is refused with the names, and so is one where there is none', async () => {
   const { bench, vault } = await stage();
   await using _ = bench;

@@ -20,6 +20,8 @@ export interface UnstoredConsent {
   readonly metadata: Metadata;
   /** Null if the answer was broken. */
   readonly accessToken: Secret | null;
+  /** The end of the access token, in milliseconds since 1970; null if the answer told none. */
+  readonly expiresAt: number | null;
   readonly expected: string;
 }
 
@@ -35,10 +37,12 @@ export interface UnstoredConsent {
  */
 export async function assertExpectedOrganization(
   context: VaultContext,
-  { key, definition, dc, scopes, metadata, accessToken, expected }: UnstoredConsent,
+  { key, definition, dc, scopes, metadata, accessToken, expiresAt, expected }: UnstoredConsent,
 ): Promise<Record<string, string>> {
   if (accessToken === null) throw unchecked(key, 'the answer of the provider was broken');
   const reading = await readOrganizations(context, { definition, place: { dc, metadata }, token: accessToken }, scopes);
+  // No refresh is spent for tokens that are stored nowhere: its answer could be lost.
+  if (reading.kind === 'refused' && expiresAt !== null && expiresAt <= context.world.now()) throw ended(key);
   if (reading.kind !== 'told' || reading.organizations.length === 0) throw unread(context, key, reading);
   const found = withId(reading.organizations, expected);
   if (found === null) throw wrong(key, expected, listed(reading.organizations));
@@ -78,17 +82,24 @@ function unread(context: VaultContext, key: CheckedKey, reading: Reading): Grant
   );
 }
 
-function unchecked({ tenant, provider }: CheckedKey, why: string): GrantryError {
+function ended(key: CheckedKey): GrantryError {
+  const why = 'its access token ended before the API could be asked';
+  return unchecked(key, why, 'Connect again. The consent is kept sealed, and is revoked when its time is over.');
+}
+
+function unchecked({ tenant, provider }: CheckedKey, why: string, action = unreadableAction): GrantryError {
   return new GrantryError(
     'authorization_failed',
     `The organisation of the consent for ${tenant} at ${provider} cannot be read: ${why}. Nothing was stored.`,
     {
       cause: new UncheckedError('the organisation of the consent cannot be read'),
-      action: 'Connect again with the scope that tells the organisation, or without expecting one.',
+      action,
       reason: 'organization_unread',
     },
   );
 }
+
+const unreadableAction = 'Connect again with the scope that tells the organisation, or without expecting one.';
 
 /** True for an error about tokens whose organisation cannot be read any more. */
 export function isUnchecked(error: unknown): boolean {

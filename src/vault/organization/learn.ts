@@ -1,7 +1,7 @@
 import { isGrantryError, isVaultDown } from '../../base/errors.ts';
 import { type CheckedKey, checkKey, type GrantKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
-import { findGrant, type GrantRow, metadataOf } from '../../storage/statements/grants.ts';
+import { findGrant, type GrantRow, metadataOf, scopesOfRow } from '../../storage/statements/grants.ts';
 import type { VaultContext } from '../context.ts';
 import { describeGrant, placeOf } from '../grant/grants.ts';
 import { openToken } from '../grant/tokens.ts';
@@ -48,7 +48,7 @@ async function learn(context: VaultContext, key: CheckedKey, isNew: boolean): Pr
   if (row === undefined || row.state === 'disconnected') return null;
   const inHand = await tokenOf(context, row);
   if (inHand === null) return null;
-  const scopes = row.scopes === '' ? [] : row.scopes.split(',');
+  const scopes = scopesOfRow(row);
   const [reading, owner] = await Promise.all([
     readOrganizations(context, inHand, scopes),
     readOwner(context, inHand, scopes),

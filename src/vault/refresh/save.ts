@@ -5,6 +5,7 @@ import type { PinnedTenant } from '../../crypto/tenant-keys.ts';
 import type { Salvaged } from '../../oauth/salvage.ts';
 import type { TokenSet } from '../../oauth/types.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
+import type { WriteTx } from '../../storage/database.ts';
 import { finishAttempt, pruneAttempts } from '../../storage/statements/attempts.ts';
 import {
   deleteCandidates,
@@ -13,8 +14,8 @@ import {
   retireCandidate,
   supersedeCandidates,
 } from '../../storage/statements/candidates.ts';
-import { confirmScopes } from '../../storage/statements/grant-scopes.ts';
-import { type GrantRow, lockGrant, metadataOf } from '../../storage/statements/grants.ts';
+import { assumedScopes, confirmScopes } from '../../storage/statements/grant-scopes.ts';
+import { type GrantRow, lockGrant, metadataOf, scopesOfRow } from '../../storage/statements/grants.ts';
 import { type Lease, raiseDoubt, releaseLease, saveTokens } from '../../storage/statements/leases.ts';
 import { tenantKeyStands } from '../../storage/statements/tenant-keys.ts';
 import { type ChangeTransaction, changing } from '../changing.ts';
@@ -112,6 +113,8 @@ async function commitOnce(
     if (row === undefined || !isHeld(row, lease)) return park(context, change, attempt, parked);
     const facts = genuineFacts(tenantKeys, row, attempt.facts);
     const sealed = sealTokens(tenantKeys, { id: grantId, generation, facts }, { ...tokens, refreshToken });
+    const isGaining = tokens.scopes === null && definition?.scopeEnhancement !== undefined;
+    const scopes = isGaining ? await withAssumed(tx, row) : tokens.scopes;
     const isSaved = await saveTokens(tx, lease, {
       ...sealed,
       token_expiry: new Date(tokens.expiresAt).toISOString(),
@@ -121,7 +124,7 @@ async function commitOnce(
       due_at,
       at: isoNow(context),
       atMs: context.world.now(),
-      ...(tokens.scopes === null ? {} : { scopes: tokens.scopes.join(',') }),
+      ...(scopes === null ? {} : { scopes: scopes.join(',') }),
     });
     if (!isSaved) return park(context, change, attempt, parked);
     if (tokens.scopes !== null) await confirmScopes(tx, { tenant, grantId });
@@ -141,6 +144,12 @@ async function commitOnce(
     change.record(row, { type, to: 'active', reason: null, generation, details });
     return 'saved';
   });
+}
+
+/** The scopes of a token whose answer names none: those of the grant, and those that were added to its refresh token. */
+async function withAssumed(tx: WriteTx, row: GrantRow): Promise<string[] | null> {
+  const assumed = await assumedScopes(tx, { tenant: row.client_id, grantId: row.id });
+  return assumed.length === 0 ? null : [...new Set([...scopesOfRow(row), ...assumed])];
 }
 
 /** True while the row stands as it was claimed: its next generation may be written. */

@@ -4,6 +4,7 @@ import type { VaultContext } from '../context.ts';
 import { internalsOf } from '../internals.ts';
 import type { SpoolDepth } from '../spool/depth.ts';
 import type { Vault } from '../types.ts';
+import { type ProviderLimits, readProviderLimits } from './provider-limits.ts';
 
 /** Current state of a vault, for monitoring. */
 export interface Gauges {
@@ -15,6 +16,8 @@ export interface Gauges {
   readonly unsafe: boolean;
   /** Null while the database is unavailable. */
   readonly queues: QueueDepths | null;
+  /** The use of the providers' limits, by provider; null while the database is unavailable. */
+  readonly providerLimits: ReadonlyMap<string, ProviderLimits> | null;
   /** Number of spool files of each kind; null while the directory is unreadable. */
   readonly spool: SpoolDepth | null;
 }
@@ -23,8 +26,9 @@ export interface Gauges {
 export async function readGauges(vault: Vault): Promise<Gauges> {
   const { open, handOut } = internalsOf(vault);
   const context = open();
-  const [queues, spool] = await Promise.all([
+  const [queues, providerLimits, spool] = await Promise.all([
     readQueues(context.store.db, limits.queueCountMax).catch(() => null),
+    readProviderLimits(context).catch(() => null),
     context
       .spool()
       .then((spooled) => spooled.depth())
@@ -36,6 +40,7 @@ export async function readGauges(vault: Vault): Promise<Gauges> {
     quarantined: context.guard.reason !== null,
     unsafe: context.allowLoopback,
     queues,
+    providerLimits,
     spool,
   };
 }

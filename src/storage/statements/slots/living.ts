@@ -1,4 +1,5 @@
 import type { Reader } from '../../database.ts';
+import { nothingGranted } from '../connect-sessions.ts';
 import { type GrantRow, metadataOf } from '../grants.ts';
 
 /** A refresh token that takes a place at its provider, as far as the database knows. */
@@ -23,48 +24,46 @@ export interface Registration {
   readonly providers: readonly string[];
 }
 
-/** The grants of a registration that one user gave; of users whom the provider did not name with null. */
-export interface OfUser extends Registration {
-  readonly user: string | null;
-  /** The newest consents are read, up to this number. */
-  readonly limit: number;
+/** The grants that are read to count a registration's tokens. */
+export interface OfUsers extends Registration {
+  /** Only the grants of this user, and those whose user is unknown; of all users when left out. */
+  readonly user?: string | null | undefined;
+  /** So many users with the most grants are read. */
+  readonly usersMax: number;
+  /** So many of the newest consents of each are read. */
+  readonly rowsMax: number;
 }
 
 /** Condemned grants are left out: the provider has refused their tokens. */
 const livingStates = ['active', 'uncertain', 'suspect'] as const;
 
-/** Lists the tokens of living grants, of the newest consents first. Reads the index of the slots. */
-export async function tokensOfGrants(db: Reader, of: OfUser): Promise<LivingToken[]> {
-  const rows = await newestGrants(db, of).execute();
-  return rows.flatMap(({ refresh_fingerprint: fingerprint, ...row }) =>
-    fingerprint === null ? [] : [{ ...placeOf(row), fingerprint, isHeld: true }],
-  );
-}
-
 /**
- * Lists tokens that were replaced by hand and are kept beside the grants of {@link tokensOfGrants}. Answers that wait for
- * their turn have the consent of their grant, so they take no place of their own.
+ * Lists the tokens of living grants, and those that were replaced by hand and are kept beside them, in one statement for all
+ * users. Answers that wait for their turn have the consent of their grant, so they take no place of their own.
  */
-export async function tokensReplacedByHand(db: Reader, of: OfUser): Promise<LivingToken[]> {
+export async function tokensOfGrants(db: Reader, of: OfUsers): Promise<LivingToken[]> {
   const rows = await db
-    .selectFrom(newestGrants(db, of).as('grants'))
-    .innerJoin('grantry_candidates', (join) =>
+    .selectFrom(rankedGrants(db, of).as('grants'))
+    .leftJoin('grantry_candidates', (join) =>
       join
         .onRef('grantry_candidates.tenant', '=', 'grants.client_id')
-        .onRef('grantry_candidates.grant_id', '=', 'grants.id'),
+        .onRef('grantry_candidates.grant_id', '=', 'grants.id')
+        .on('grantry_candidates.state', '=', 'untested')
+        .on('grantry_candidates.fence', '=', 0),
     )
     .select(['grants.client_id', 'grants.provider', 'grants.account', 'grants.metadata', 'grants.created_at'])
-    .select(['grants.consent_user', 'grantry_candidates.token_fingerprint', 'grantry_candidates.received_at'])
-    .where('grantry_candidates.state', '=', 'untested')
-    .where('grantry_candidates.fence', '=', 0)
-    .limit(of.limit)
+    .select(['grants.refresh_fingerprint', 'grants.consented_at', 'grants.consent_user'])
+    .select(['grantry_candidates.token_fingerprint as replaced', 'grantry_candidates.received_at'])
+    .where('grants.row_place', '<=', of.rowsMax)
+    .where((where) => where.or([where('consent_user', 'is', null), where('user_place', '<=', of.usersMax)]))
     .execute();
-  // Its consent is older than the day on which it was replaced.
-  return rows.map(({ token_fingerprint: fingerprint, received_at: consented_at, ...row }) => ({
-    ...placeOf({ ...row, consented_at: consented_at - 1 }),
-    fingerprint,
-    isHeld: false,
-  }));
+  return rows.flatMap(({ refresh_fingerprint: fingerprint, replaced, received_at, ...row }) => {
+    const own = fingerprint === null ? [] : [{ ...placeOf(row), fingerprint, isHeld: true }];
+    if (replaced === null || received_at === null) return own;
+    // Its consent is older than the day on which it was replaced.
+    const before = placeOf({ ...row, consented_at: received_at - 1 });
+    return [...own, { ...before, fingerprint: replaced, isHeld: false }];
+  });
 }
 
 /** Lists the tokens of a registration that wait to be revoked, were let go without that, or wait for their completion code. */
@@ -86,6 +85,18 @@ export async function tokensWithoutGrant(
       .select(['tenant', 'provider', 'account', 'dc', 'consent_user', 'consented_at', 'left_at as created_at'])
       .select('fingerprint')
       .where('registration', '=', clientId)
+      // A grant held the token again, and the provider has refused it since.
+      .where((where) =>
+        where.not(
+          where.exists(
+            where
+              .selectFrom('oauth_tokens')
+              .select('id')
+              .whereRef('refresh_fingerprint', '=', 'grantry_left_tokens.fingerprint')
+              .where('state', '=', 'reauthorization_required'),
+          ),
+        ),
+      )
       .orderBy('left_at', 'desc')
       .limit(limit)
       .execute(),
@@ -94,6 +105,8 @@ export async function tokensWithoutGrant(
       .select(['tenant', 'provider', 'account', 'created_at', 'id as fingerprint'])
       .where('app', 'in', apps)
       .where('state', '=', 'pending')
+      // A session that adds scopes to a grant's own token holds no other one, and grants nothing before its end.
+      .where('granted', '<>', nothingGranted)
       .limit(limit)
       .execute(),
   ]);
@@ -116,44 +129,43 @@ export async function appsOfClient(db: Reader, clientId: string, limit: number) 
     .execute();
 }
 
-/** Counts the living grants of a registration per user, those with the most first. Reads only the index of the slots. */
-export async function grantsPerUser(
-  db: Reader,
-  { apps }: Registration,
-  limit: number,
-): Promise<{ user: string | null; grants: number }[]> {
-  const rows = await db
+/** The living grants of a registration, with their places among those of their user, and the place of the user. */
+function rankedGrants(db: Reader, { apps, providers, user }: OfUsers) {
+  const counted = db
     .selectFrom('oauth_tokens')
-    .select((column) => ['consent_user as user', column.fn.countAll<number | string>().as('grants')])
-    .where('app', 'in', apps)
+    .select(['id', 'client_id', 'provider', 'account', 'metadata', 'created_at', 'refresh_fingerprint'])
+    .select(['consented_at', 'consent_user'])
+    .select(({ fn }) => [
+      fn
+        .agg<number>('row_number')
+        .over((over) => over.partitionBy('consent_user').orderBy('consented_at', 'desc').orderBy('id'))
+        .as('row_place'),
+      fn
+        .countAll<number>()
+        .over((over) => over.partitionBy('consent_user'))
+        .as('grants'),
+    ])
     .where('state', 'in', livingStates)
-    .groupBy('consent_user')
-    .orderBy('grants', 'desc')
-    .limit(limit)
-    .execute();
-  return rows.map(({ user, grants }) => ({ user, grants: Number(grants) }));
-}
-
-function newestGrants(db: Reader, { apps, providers, user, limit }: OfUser) {
-  return (
-    db
-      .selectFrom('oauth_tokens')
-      .select(['id', 'client_id', 'provider', 'account', 'metadata', 'created_at', 'refresh_fingerprint'])
-      .select(['consented_at', 'consent_user'])
-      .where('state', 'in', livingStates)
-      .where('provider', 'in', providers)
-      // The app of a grant without one is looked up when it is needed: it may be this one.
-      .where((where) =>
-        user === null
-          ? where.and([
-              where('consent_user', 'is', null),
-              where.or([where('app', 'in', apps), where('app', 'is', null)]),
-            ])
-          : where.and([where('app', 'in', apps), where('consent_user', '=', user)]),
-      )
-      .orderBy('consented_at', 'desc')
-      .limit(limit)
-  );
+    .where('provider', 'in', providers)
+    .where((where) =>
+      where.or([
+        // The app of a grant without one is looked up when it is needed: it may be this one.
+        where.and([where('consent_user', 'is', null), where.or([where('app', 'in', apps), where('app', 'is', null)])]),
+        where.and([
+          where('app', 'in', apps),
+          user === undefined ? where('consent_user', 'is not', null) : where('consent_user', '=', user ?? ''),
+        ]),
+      ]),
+    );
+  return db
+    .selectFrom(counted.as('counted'))
+    .selectAll()
+    .select(({ fn }) =>
+      fn
+        .agg<number>('dense_rank')
+        .over((over) => over.orderBy('grants', 'desc').orderBy('consent_user'))
+        .as('user_place'),
+    );
 }
 
 function placeOf(

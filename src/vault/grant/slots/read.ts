@@ -7,11 +7,9 @@ import type { Slots } from '../../../schemas/slots.ts';
 import { type AppRow, findApp } from '../../../storage/statements/apps.ts';
 import {
   appsOfClient,
-  grantsPerUser,
   type Registration,
   type LivingToken as StoredToken,
   tokensOfGrants,
-  tokensReplacedByHand,
   tokensWithoutGrant,
 } from '../../../storage/statements/slots/living.ts';
 import type { VaultContext } from '../../context.ts';
@@ -61,15 +59,12 @@ export async function slotCounter(context: VaultContext, app: AppRow): Promise<S
     const { dc, api_domain } = token;
     return { ...token, dc: dcNamedIn(definitions.get(token.provider) ?? definition, { dc, api_domain }) };
   };
-  const limit = limits.slotRowsMax;
-  const ofUser = async (user: string | null): Promise<LivingToken[]> => {
-    const of = { ...registration, user, limit };
-    return [...(await tokensOfGrants(db, of)), ...(await tokensReplacedByHand(db, of))].map(placed);
-  };
-  const read = async () => {
-    const loose = (await tokensWithoutGrant(db, registration, limit)).map(placed);
-    const unknown = [...(await ofUser(null)), ...loose.filter((token) => token.user === null)];
-    return { loose, unknown };
+  const read = async (user?: string | null) => {
+    const of = { ...registration, user, usersMax: limits.slotUsersMax, rowsMax: limits.slotRowsMax };
+    const held = await tokensOfGrants(db, of);
+    const loose = await tokensWithoutGrant(db, registration, limits.slotRowsMax);
+    const all = [...held, ...loose].map(placed);
+    return { all, unknown: all.filter((token) => token.user === null) };
   };
   const group = (
     user: string | null,
@@ -81,12 +76,12 @@ export async function slotCounter(context: VaultContext, app: AppRow): Promise<S
     clientId: app.client_id,
     apps: registration.apps,
     all: async () => {
-      const { loose, unknown } = await read();
-      const counted = await grantsPerUser(db, registration, limits.slotUsersMax);
-      const named = new Set([...counted, ...loose].flatMap(({ user }) => user ?? []));
+      const { all, unknown } = await read();
+      // A user whose grants have no living token takes no place.
+      const byUser = Map.groupBy(all, ({ user }) => user);
       const groups: Slots[] = [];
-      for (const user of [...named].slice(0, limits.slotUsersMax)) {
-        const own = [...(await ofUser(user)), ...loose.filter((token) => token.user === user)];
+      for (const [user, own] of byUser) {
+        if (user === null || groups.length >= limits.slotUsersMax) continue;
         groups.push(group(user, own.find(({ dc }) => dc !== null)?.dc ?? null, own, unknown));
       }
       for (const dc of new Set(unknown.map((token) => token.dc))) groups.push(group(null, dc, [], unknown));
@@ -94,9 +89,8 @@ export async function slotCounter(context: VaultContext, app: AppRow): Promise<S
     },
     of: async (user, place) => {
       const dc = dcNamedIn(definition, { dc: place });
-      const { loose, unknown } = await read();
-      if (user === null) return group(null, dc, [], unknown);
-      const own = [...(await ofUser(user)), ...loose.filter((token) => token.user === user)];
+      const { all, unknown } = await read(user);
+      const own = user === null ? [] : all.filter((token) => token.user === user);
       return group(user, dc, own, unknown);
     },
   };

@@ -1,8 +1,10 @@
 /** Zoho keeps 20 refresh tokens per user and client: what takes a place is counted, and what falls is named before. */
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { type Bench, databaseKinds, makeBench } from '../../../../test/support/bench.ts';
+import { newUuid } from '../../../base/ids.ts';
 import { Secret } from '../../../base/secret.ts';
 import { demoClient } from '../../../simulator/index.ts';
+import { insertConnectSession } from '../../../storage/statements/connect-sessions.ts';
 import { internalsOf } from '../../internals.ts';
 import type { Vault, VaultEvent } from '../../types.ts';
 import { revokeDue } from '../revocations.ts';
@@ -132,6 +134,58 @@ describe.each(databaseKinds)('the places of a user, on %s', (kind) => {
     await bench.jump(40 * 24 * 3_600_000);
     await revokeDue(internalsOf(vault).open());
     expect((await vault.apps.slots(provider)).map(({ dc, upTo }) => [dc, upTo])).toEqual(counted);
+  });
+
+  it('are read in the same few statements for one user and for many', async () => {
+    await using bench = await makeBench({ kind, profiles: ['zoho'] });
+    const { vault } = await bench.open();
+    await bench.addApp(vault, provider);
+    const { db } = internalsOf(vault).open().store;
+    const statements = async () => {
+      const selectFrom = vi.spyOn(db, 'selectFrom');
+      const groups = await vault.apps.slots(provider);
+      const { length } = selectFrom.mock.calls;
+      selectFrom.mockRestore();
+      return { groups, length };
+    };
+    const store = (tenant: string, user_id: string) =>
+      vault.storeTokens(keyOf(tenant), { refreshToken: `of-${tenant}`, metadata: { dc: 'us', user_id } });
+    await store('a', '1');
+    const before = await statements();
+    for (let other = 2; other <= 12; other += 1) await store(`t${other}`, String(other));
+    await store('b', '1');
+    const after = await statements();
+    expect(after.groups.map((group) => group.user)).toHaveLength(12);
+    expect(after.groups[0]).toMatchObject({ user: '1', tokens: 2, next: keyOf('a') });
+    expect(after.length).toBe(before.length);
+    expect(before.length).toBeGreaterThan(0);
+  });
+
+  it('are taken by no grant without a token, no wait for more scopes, and no token that the provider refused', async () => {
+    await using bench = await makeBench({ kind, profiles: ['zoho'] });
+    const { vault } = await bench.open();
+    await bench.addApp(vault, provider);
+    const context = internalsOf(vault).open();
+    const { db } = bench.judge;
+    for (const tenant of ['a', 'b', 'c'])
+      await vault.storeTokens(keyOf(tenant), { refreshToken: `of-${tenant}`, metadata: { dc: 'eu' } });
+    const count = async () => (await vault.apps.slots(provider)).map((slots) => [slots.user, slots.upTo]);
+    expect(await count()).toEqual([[null, 3]]);
+    const without = { refresh_token: null, refresh_fingerprint: null, consent_user: '7' };
+    await db.updateTable('oauth_tokens').set(without).where('client_id', '=', 'c').execute();
+    expect(await count()).toEqual([[null, 2]]);
+    // The token was left alive, came back by hand for another tenant, and is refused now.
+    await vault.disconnect(keyOf('b'), { revoke: false });
+    await vault.storeTokens(keyOf('d'), { refreshToken: 'of-b', metadata: { dc: 'eu' } });
+    const refused = { state: 'reauthorization_required' } as const;
+    await db.updateTable('oauth_tokens').set(refused).where('client_id', '=', 'd').execute();
+    expect(await count()).toEqual([[null, 1]]);
+    const none = { scopes: '[]', adds: '["x"]', return_to: null, user_id: null, environment: null };
+    const wait = { ...keyOf('a'), app: provider, expect_organization: null, token_hash: 'hash', lifeMs: 60_000 };
+    const session = { ...wait, ...none, id: newUuid(context.world) };
+    await context.store.transaction((tx) => insertConnectSession(tx, session));
+    await db.updateTable('grantry_connect_sessions').set({ state: 'pending', granted: 'null' }).execute();
+    expect(await count()).toEqual([[null, 1]]);
   });
 
   it('shows what is left of the provider’s token requests, and when the next is free', async () => {
