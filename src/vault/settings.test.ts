@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
@@ -13,6 +13,18 @@ beforeAll(() => {
 afterAll(() => rmSync(home, { recursive: true, force: true }));
 
 describe('openVault', () => {
+  test.each(['home', 'spool'] as const)('a %s that others can write is refused', async (place) => {
+    const folder = join(home, `writable-${place}`);
+    mkdirSync(join(folder, 'spool'), { recursive: true, mode: 0o700 });
+    const path = place === 'home' ? folder : join(folder, 'spool');
+    chmodSync(path, 0o777);
+    const rootKey = `file:${join(folder, 'root.key')}`;
+    await expect(openVault({ home: folder, database: 'sqlite::memory:', rootKey })).rejects.toMatchObject({
+      code: 'invalid_request',
+      message: expect.stringContaining(`The ${place} ${path} is not safe`),
+    });
+  });
+
   test.each<[string, VaultOptions, string]>([
     ['an empty home', { home: ' ' }, 'The option home is empty.'],
     [
