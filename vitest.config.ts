@@ -28,7 +28,13 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        test: { name: 'fast', include: ['{src,test,lab,scripts}/**/*.test.ts'], exclude: ['**/*.long.test.ts'] },
+        test: {
+          name: 'fast',
+          include: ['{src,test,lab,scripts}/**/*.test.ts'],
+          exclude: ['**/*.long.test.ts'],
+          // The files of a worker share what they import, as in a program. Loading it anew costs a third of the ring.
+          isolate: false,
+        },
       },
       { extends: true, test: { name: 'long', include: ['{src,test,lab,bench/expiry}/**/*.long.test.ts'] } },
     ],

@@ -74,6 +74,11 @@ export function refusalWords({ error, said }: Refusal): string | null {
 
 const toldBy: ReadonlySet<AttemptRow['outcome']> = new Set(['failed', 'refused', 'unknown', 'not_sent']);
 
+/** The provider's words of the newest refusal; null without one. What else happened since says nothing about a refusal. */
+export function lastRefusal(attempts: readonly AttemptRow[]): string | null {
+  return attempts.find(({ outcome }) => outcome === 'refused')?.detail ?? null;
+}
+
 /** The words of the newest attempt that tells any; null without one. @param attempts The newest first. */
 export function lastWords(attempts: readonly AttemptRow[]): string | null {
   const [newest] = attempts;

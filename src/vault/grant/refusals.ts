@@ -1,12 +1,19 @@
 import { errorReasonOf } from '../../base/error-reasons.ts';
 import { GrantryError, type GrantryErrorCode } from '../../base/errors.ts';
 import type { CheckedKey } from '../../base/ids.ts';
-import { listAttempts } from '../../storage/statements/attempts.ts';
+import { type AttemptRow, listAttempts } from '../../storage/statements/attempts.ts';
 import type { GrantRow } from '../../storage/statements/grants.ts';
 import { compartmentOf } from '../bulkhead.ts';
 import type { VaultContext } from '../context.ts';
 import { reasons } from '../reasons.ts';
-import { actionFor, type FailureClass, failureText, lastWords, providerFailures } from './provider-failures.ts';
+import {
+  actionFor,
+  type FailureClass,
+  failureText,
+  lastRefusal,
+  lastWords,
+  providerFailures,
+} from './provider-failures.ts';
 
 /** The part of a grant's row that names it in errors. */
 type Named = Pick<GrantRow, 'client_id' | 'provider'>;
@@ -121,20 +128,21 @@ export async function refreshBlocker(context: VaultContext, row: GrantRow): Prom
   if (row.state === 'disconnected') {
     return blocked(noSuchGrant({ tenant: row.client_id, provider: row.provider, account: row.account }));
   }
-  if (row.state === 'reauthorization_required') return blocked(mustReauthorize(row, await wordsOf(context, row)));
+  if (row.state === 'reauthorization_required') {
+    return blocked(mustReauthorize(row, lastRefusal(await attemptsOn(context, row))));
+  }
   if (row.retry_at === null) return undefined;
   const now = await context.store.nowMs();
   if (row.retry_at <= now) return undefined;
   const probeInMs = timeUntilProbe(context, row, now);
   if (probeInMs <= 0) context.bulkheads.takeProbe(compartmentOf(row));
   const toldMs = Math.max(1, Math.min(row.retry_at - now, probeInMs));
-  return { error: backOffError(row, toldMs, await wordsOf(context, row)), isProbe: probeInMs <= 0 };
+  return { error: backOffError(row, toldMs, await attemptsOn(context, row)), isProbe: probeInMs <= 0 };
 }
 
-/** Returns the words of the last attempt on a grant: the next callers should hear them too. */
-async function wordsOf({ store }: VaultContext, row: GrantRow): Promise<string | null> {
-  const grant = { tenant: row.client_id, grantId: row.id, generation: row.generation };
-  return lastWords(await listAttempts(store.db, grant));
+/** Lists the attempts on a grant, whose words the next callers should hear too. */
+function attemptsOn({ store }: VaultContext, row: GrantRow): Promise<AttemptRow[]> {
+  return listAttempts(store.db, { tenant: row.client_id, grantId: row.id, generation: row.generation });
 }
 
 function blocked(error: GrantryError): Blocker {
@@ -156,7 +164,8 @@ function timeUntilProbe({ times, bulkheads, world }: VaultContext, row: GrantRow
   return Math.max(ownMs, bulkheads.probeInMs(compartmentOf(row)));
 }
 
-function backOffError(row: GrantRow, retryAfterMs: number, words: string | null): GrantryError {
+function backOffError(row: GrantRow, retryAfterMs: number, attempts: readonly AttemptRow[]): GrantryError {
+  const words = lastWords(attempts);
   const code = backOffReasons.find((each) => each === row.reason);
   const kind = failureClasses.find((each) => providerFailures[each][0] === code);
   if (row.state === 'active' && code !== undefined && kind !== undefined) {
@@ -170,7 +179,7 @@ function backOffError(row: GrantRow, retryAfterMs: number, words: string | null)
   }
   if (row.reason === reasons.answerRefused) return answerSetAside(row, retryAfterMs);
   const isRefused = row.state === 'suspect' || row.reason === reasons.candidate || row.reason === reasons.storedRefused;
-  return isRefused ? refusedOnce(row, retryAfterMs, words) : answerLost(row, retryAfterMs);
+  return isRefused ? refusedOnce(row, retryAfterMs, lastRefusal(attempts)) : answerLost(row, retryAfterMs);
 }
 
 const failureClasses = [

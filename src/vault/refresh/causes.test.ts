@@ -73,6 +73,42 @@ it('tells the provider’s words with a refused grant, also after the verdict', 
   }
 });
 
+it('quotes only the refusal as the words of a refusal, also after a later failure', async () => {
+  await using bench = await makeBench({ profiles: ['none'] });
+  const { vault, world } = await bench.open();
+  const { key } = await bench.connect(vault, { provider: 'none' });
+  const refusal = { kind: 'error', error: 'invalid_grant', description: 'The user left.' } as const;
+  bench.simulator.faults.add({ endpoint: 'token', times: 2, effect: refusal });
+  await failureOf(vault.getAccessToken(key));
+  await bench.jump(31_000);
+  world.offline = true;
+  for (const _ of ['a try without a network', 'a call in its pause']) {
+    expect((await failureOf(vault.getAccessToken(key))).message).not.toContain('(not reached)');
+  }
+  expect((await failureOf(vault.getAccessToken(key))).message).toContain('once (invalid_grant: The user left.)');
+  world.offline = false;
+  await bench.jump(31_000);
+  expect(await failureOf(vault.getAccessToken(key))).toMatchObject({ code: 'reauthorization_required' });
+  world.offline = true;
+  await vault.recover(key);
+  expect((await failureOf(vault.getAccessToken(key))).message).toContain('it said: invalid_grant: The user left.');
+});
+
+it('quotes no provider whose answer was lost', async () => {
+  await using bench = await makeBench({
+    profiles: ['strict'],
+    change: (each) => ({ ...each, refreshToken: { ...each.refreshToken, replayAfterLoss: false } }),
+  });
+  const { vault } = await bench.open();
+  const { key } = await bench.connect(vault);
+  bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'reset', when: 'after' } });
+  await failureOf(vault.getAccessToken(key));
+  await bench.jump(121_000);
+  const error = await failureOf(vault.getAccessToken(key));
+  expect(error).toMatchObject({ code: 'reauthorization_required', reason: 'lost_rotation' });
+  expect(error.message).not.toContain('it said');
+});
+
 it('tells a cause that is not where RFC 6749 has it', async () => {
   await using bench = await makeBench({ profiles: ['none'] });
   const body = { status: 'BAD_REFRESH_TOKEN', message: 'missing or unknown refresh token' };

@@ -76,6 +76,22 @@ describe('on SQLite', () => {
     expect(await bench.events(key)).toEqual(['stored', 'uncertain', 'reauthorization_required']);
   });
 
+  it.each(['none', 'timed_overlap', 'retire_on_use'])(
+    'the same request is sent again where it does no harm, also if the definition forbids a replay, at %s',
+    async (id) => {
+      await using bench = await makeBench({
+        profiles: [id],
+        change: (each) => ({ ...each, refreshToken: { ...each.refreshToken, replayAfterLoss: false } }),
+      });
+      const { vault } = await bench.open();
+      const { key } = await bench.connect(vault, { provider: id });
+      bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'reset', when: 'after' } });
+      expect(await codeOf(vault.getAccessToken(key))).toMatch(/refresh_uncertain|provider_unavailable/);
+      await bench.jump(5_000);
+      expect((await vault.getAccessToken(key)).generation).toBe(2);
+    },
+  );
+
   it('the grant is given up with its reason after the overlap has ended', async () => {
     await using bench = await makeBench({ profiles: ['timed_overlap'] });
     const { vault } = await bench.open();

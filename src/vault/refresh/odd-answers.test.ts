@@ -91,6 +91,11 @@ describe.each(databaseKinds)('on %s', (kind) => {
     expect(JSON.parse((await bench.row(key)).metadata)).toEqual({});
     expect(warnings.join()).toMatch(/dropped.*company.*realm/);
     expect(warnings.join()).not.toContain('Caf');
+    // An ordinary answer is no reason for a warning.
+    const before = warnings.length;
+    await bench.jump(3_600_000);
+    expect((await vault.getAccessToken(key)).generation).toBe(3);
+    expect(warnings).toHaveLength(before);
   });
 });
 

@@ -99,7 +99,6 @@ function isTooOld(context: VaultContext, entry: SpoolEntry): boolean {
 /** True if the holder may still commit its own answer. For a holder on another host, only the clock tells. */
 function isLeftToHolder(context: VaultContext, entry: SpoolEntry): boolean {
   const { owner } = entry.head;
-  if (owner.id === context.owner.id) return true;
   if (!mayBeAlive(owner)) return false;
   const isFresh = entry.writtenAt + context.times.marginMs > context.world.now();
   return owner.host === context.owner.host || isFresh;
@@ -235,7 +234,6 @@ async function spentTokenOf(
   row: GrantRow,
   head: SpoolHead,
 ): Promise<Secret | null> {
-  if (row.generation !== head.generation) return null;
   const fingerprint = await fingerprinter(context);
   const tokens = head.candidateId === null ? storedOf(tenantKeys, row) : await candidatesOf(context, tenantKeys, row);
   return tokens.find((token) => fingerprint(token) === head.tokenFingerprint) ?? null;

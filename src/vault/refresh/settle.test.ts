@@ -34,9 +34,26 @@ describe('at a strict provider the spent token', () => {
     expect(await sentAt(met, [3_000, 100_000, 121_000])).toEqual([1, 1, 2]);
   });
 
+  it('and its caller waits for the lease', async () => {
+    await using met = await afterAnswer('strict', { kind: 'reset', when: 'after' });
+    expect(met.error.retryAfterMs).toBeGreaterThan(100_000);
+  });
+
   it.each(whole)('is tried again within seconds after %s', async (_, effect) => {
     await using met = await afterAnswer('strict', effect);
     expect(await sentAt(met, [3_000])).toEqual([2]);
+  });
+
+  it('waits for no lease after a refusal that broke off: the provider is done with the request', async () => {
+    await using bench = await makeBench();
+    const { vault, world } = await bench.open();
+    const { key } = await bench.connect(vault);
+    const fetch = world.fetch.bind(world);
+    world.fetch = () => Promise.resolve(new Response(brokenOff(), { status: 429, headers: { 'retry-after': '7' } }));
+    await expect(vault.getAccessToken(key)).rejects.toMatchObject({ code: 'provider_throttled', retryAfterMs: 7_000 });
+    world.fetch = fetch;
+    await bench.jump(8_000);
+    expect((await vault.getAccessToken(key)).generation).toBe(2);
   });
 
   it('waits as long as the provider asks, also after the lease', async () => {
@@ -73,6 +90,7 @@ it('a request that could not be sent waits for its back-off, and its claim is ov
   const row = await bench.row(key);
   expect(row).toMatchObject({ state: 'active', reason: 'provider_unavailable', lease_owner: null });
   expect((row.retry_at ?? 0) - bench.clock.now()).toBeGreaterThan(500);
+  await expect(vault.getAccessToken(key)).rejects.toThrow('(not reached)');
   world.offline = false;
   await bench.jump(3_000);
   expect((await vault.getAccessToken(key)).generation).toBe(2);
@@ -85,6 +103,21 @@ it('a lost answer makes a grant uncertain once, however often it is lost', async
   expect(await met.bench.events(met.key)).toEqual(['stored', 'uncertain']);
 });
 
+it.each([
+  ['a lost answer', 'retire_on_use', { kind: 'reset', when: 'after' }],
+  ['a failure of the provider', 'none', status(503)],
+] as const)('however long the back-off, a caller may probe again seconds after %s', async (_, id, effect) => {
+  await using met = await afterAnswer(id, effect);
+  const { bench, vault, key } = met;
+  for (let failures = 1; failures < 5; failures += 1) {
+    bench.simulator.faults.add({ endpoint: 'token', effect });
+    await bench.jump(100_000);
+    await expect(vault.getAccessToken(key)).rejects.toMatchObject({ retryAfterMs: expect.toSatisfy(isSeconds) });
+  }
+  expect(bench.requests()).toHaveLength(5);
+  expect((await bench.row(key)).retry_at).toBeGreaterThan(bench.clock.now() + 20_000);
+});
+
 describe('where tokens do not rotate', () => {
   it('a lost answer leaves the grant as it is, and tells the caller what came', async () => {
     await using reset = await afterAnswer('none', { kind: 'reset', when: 'after' });
@@ -94,6 +127,7 @@ describe('where tokens do not rotate', () => {
     expect(html.error).toMatchObject({ code: 'provider_error', reason: 'unusable_answer' });
     expect(html.error.message).toMatch(/no usable answer: ./);
     expect(reset.error.message).toMatch(/no usable answer\./);
+    await expect(reset.vault.getAccessToken(reset.key)).rejects.toThrow('(the answer was lost)');
   });
 
   it('a throttled grant waits for the window of the limit, unless the provider names a time', async () => {
@@ -111,12 +145,28 @@ describe('where tokens do not rotate', () => {
 
   it('a failure of the provider is tried again after its back-off, or at the time that the provider names', async () => {
     await using own = await afterAnswer('none', status(503));
+    expect(own.error).toMatchObject({ code: 'provider_unavailable', reason: 'unavailable' });
     expect(own.error.retryAfterMs).toBeLessThan(3_000);
+    await using late = await afterAnswer('none', status(504));
+    expect(late.error.retryAfterMs).toBeLessThan(3_000);
+    expect(await sentAt(late, [3_000])).toEqual([2]);
     await using named = await afterAnswer('none', status(503, { 'retry-after': '90' }));
     expect(named.error.retryAfterMs).toBe(90_000);
     expect(await sentAt(named, [80_000, 91_000])).toEqual([1, 2]);
   });
 });
+
+/** A body whose connection breaks in the middle. */
+function brokenOff(): ReadableStream<Uint8Array> {
+  return new ReadableStream({
+    start(controller) {
+      controller.enqueue(new TextEncoder().encode('{"error":'));
+      controller.error(new Error('The connection broke.'));
+    },
+  });
+}
+
+const isSeconds = (ms: unknown): boolean => typeof ms === 'number' && ms <= 5_000;
 
 /** A grant whose first refresh met `effect`, with the error that its caller got. */
 async function afterAnswer(

@@ -55,7 +55,8 @@ export async function settleAnswer(
   }
   if (outcome.kind === 'unknown') {
     const committed = await commitOrSetAside(context, plan, claim, () => salvage(context, attempt, raw, isSpent));
-    await finishCommit(context, plan, raw.body === null && committed === 'unread' ? 'nothing' : committed);
+    // An answer without a body holds no token: it need not be kept to be read again.
+    await finishCommit(context, plan, raw.body === null ? 'nothing' : committed);
     // If a provider cuts every answer, the requests keep the pace of the back-off: the next candidate waits that long.
     if (committed === 'parked' && plan.candidateId === null) return 'again';
     throw await settleLostAnswer(context, plan, claim, new UselessAnswerError(outcome.reason), {
