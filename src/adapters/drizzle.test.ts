@@ -37,10 +37,10 @@ test('the types of rows and columns follow the data', () => {
 });
 
 describe('postgres', () => {
-  test('drizzle-kit finds no difference', async () => {
+  test('drizzle-kit finds no difference, except the index on an expression, which it cannot describe', async () => {
     await using place = await scratchDatabase();
     await (await migrated(place.database)).close();
-    expect(await differences(place.database)).toEqual([]);
+    expect(await differences(place.database)).toEqual(['DROP INDEX "oauth_tokens_organization";']);
   });
 
   test.each([
@@ -59,10 +59,10 @@ describe('postgres', () => {
 describe('sqlite', () => {
   afterEach(() => withChecks(true));
 
-  test('drizzle-kit finds no difference', async () => {
+  test('drizzle-kit finds no difference, except the index on an expression, which it cannot describe', async () => {
     await using place = scratchSqlite();
     await (await migrated(place.database)).close();
-    expect(await sqliteDifferences(place.path)).toEqual([]);
+    expect(await sqliteDifferences(place.path)).toEqual(['DROP INDEX `oauth_tokens_organization`;']);
   });
 
   test('the condition of the partial index is that of the database', async () => {

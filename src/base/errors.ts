@@ -71,7 +71,7 @@ export type GrantryErrorCode = keyof typeof errorCodes;
 export interface GrantryErrorOptions {
   /** The instruction for the person. Default: the action of the code. */
   action?: string | undefined;
-  /** The error behind this one. It stays in memory: it is never printed, logged or sent. */
+  /** The error behind this one. Grantry never prints, logs or sends it; `console.log` of Node.js shows it. */
   cause?: unknown;
   /** False where waiting does not help, although it does for most errors of this code. */
   retryable?: false | undefined;
@@ -125,7 +125,7 @@ export class GrantryError extends Error {
     if (options.response !== undefined) {
       Object.defineProperty(this, 'response', { value: options.response, enumerable: false });
     }
-    // A cause may hold a provider's answer or a driver's statement: it stays out of console.log and inspection.
+    // A cause may hold a provider's answer or a driver's statement: it stays out of JSON, copies and listed members.
     if (options.cause !== undefined) Object.defineProperty(this, 'cause', { enumerable: false });
   }
 }

@@ -93,3 +93,22 @@ it('tells an answer that is no Grantry server’s, and repeats none of it', asyn
     expect(String(error)).not.toContain('secret');
   }
 });
+
+it('names the line that called in the trace of an error', async () => {
+  const { vault } = clientOf(() => new Response('no server', { status: 404 }));
+  const theCaller = async (call: () => Promise<unknown>): Promise<unknown> => {
+    await call();
+    return undefined;
+  };
+  const calls = [
+    () => vault.getAccessToken(key),
+    () => vault.fetch(key, '/me'),
+    () => vault.grants.list(),
+    () => vault.apps.get('unknown'),
+    () => vault.disconnect(key),
+    () => vault.keys.list(),
+  ];
+  const failed = await Promise.all(calls.map((call) => theCaller(call).catch((error: unknown) => error)));
+  const traces = failed.map((error) => (isGrantryError(error) ? error.stack : ''));
+  expect(traces.map((trace) => trace?.includes('theCaller'))).toEqual(calls.map(() => true));
+});

@@ -95,7 +95,7 @@ export function assertMayFor(
 
 /** Returns an error as the caller may see it: a key that is limited to providers must not learn of a tenant's others. */
 export function seenBy(principal: Principal, error: unknown): unknown {
-  return error instanceof MissingGrantError && principal.providers !== null ? error.alone() : error;
+  return error instanceof MissingGrantError && principal.providers !== null ? error.alone : error;
 }
 
 /** Tells whether the caller may know of a grant: a key that is limited to tenants must not learn of others. */

@@ -21,6 +21,10 @@ import { type ChangeContext, changing } from './changing.ts';
 import { IssuerPromises } from './issuer-promises.ts';
 import type { Reach } from './reach.ts';
 
+/** The advice for a definition that only moves a built-in provider to other origins. */
+const forSimulators =
+  'If it is of a simulator, set GRANTRY_UNSAFE_ALLOW_LOOPBACK_PROVIDERS=1, or the option unsafeAllowLoopbackProviders.';
+
 /**
  * All provider definitions of a vault: the built-in ones, those in the database, and those passed to `openVault`.
  *
@@ -278,13 +282,16 @@ export class ProviderCatalogue {
   }
 
   async #checkBuiltIn(original: ProviderDefinition, definition: ProviderDefinition): Promise<void> {
+    const { differsInOriginsOnly } = await import('../providers/check-origins.ts');
+    const isTwin = differsInOriginsOnly(original, definition);
+    if (this.#allowLoopback && isTwin) return;
     if (!this.#allowLoopback) {
       throw invalidRequest(`The provider id ${definition.id} is built in.`, {
-        action: 'Give your definition another id.',
+        action: isTwin
+          ? `${forSimulators} Otherwise give your definition another id.`
+          : 'Give your definition another id.',
       });
     }
-    const { differsInOriginsOnly } = await import('../providers/check-origins.ts');
-    if (differsInOriginsOnly(original, definition)) return;
     throw invalidRequest(`A definition of the built-in provider ${definition.id} may change only the origins.`, {
       action: `Start from the output of: grantry provider show ${definition.id} --json`,
     });

@@ -1,8 +1,9 @@
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { scratchDatabase, scratchSqlite } from '../../test/support/postgres.ts';
+import { startSimulator } from '../simulator/index.ts';
 import { openVault } from './open.ts';
 import type { VaultOptions } from './options.ts';
 
@@ -13,6 +14,28 @@ beforeAll(() => {
 afterAll(() => rmSync(home, { recursive: true, force: true }));
 
 describe('openVault', () => {
+  test('says how a definition of a simulator is allowed', async () => {
+    await using simulator = await startSimulator({ profiles: ['zoho'], dataCenters: ['eu'] });
+    const folder = join(home, 'of-a-simulator');
+    const options = { home: folder, providers: [simulator.definition('zoho_crm')] };
+    await expect(openVault(options)).rejects.toMatchObject({
+      code: 'invalid_request',
+      action: expect.stringContaining('If it is of a simulator, set GRANTRY_UNSAFE_ALLOW_LOOPBACK_PROVIDERS=1'),
+    });
+  });
+
+  test.each(['home', 'spool'] as const)('a %s that others can write is refused', async (place) => {
+    const folder = join(home, `writable-${place}`);
+    mkdirSync(join(folder, 'spool'), { recursive: true, mode: 0o700 });
+    const path = place === 'home' ? folder : join(folder, 'spool');
+    chmodSync(path, 0o777);
+    const rootKey = `file:${join(folder, 'root.key')}`;
+    await expect(openVault({ home: folder, database: 'sqlite::memory:', rootKey })).rejects.toMatchObject({
+      code: 'invalid_request',
+      message: expect.stringContaining(`The ${place} ${path} is not safe`),
+    });
+  });
+
   test.each<[string, VaultOptions, string]>([
     ['an empty home', { home: ' ' }, 'The option home is empty.'],
     [
@@ -26,6 +49,11 @@ describe('openVault', () => {
       'The option condemnedKeptDays must be a whole number',
     ],
     ['an empty reason', { unsafeAllowLoopbackProviders: '' }, 'The option unsafeAllowLoopbackProviders is empty.'],
+    [
+      'a switch in place of a reason',
+      Object.fromEntries([['unsafeAllowLoopbackProviders', true]]),
+      "The option unsafeAllowLoopbackProviders must be a text: the reason, such as 'tests'.",
+    ],
   ])('refuses %s', async (_, options, message) => {
     await expect(openVault(options)).rejects.toMatchObject({
       code: 'invalid_request',

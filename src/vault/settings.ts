@@ -300,7 +300,8 @@ export function wholeNumber(name: string, value: string, range: { min: number; m
 function allowsLoopback(reason: unknown, environment: Environment): boolean {
   const name = 'The option unsafeAllowLoopbackProviders';
   if (reason === undefined) return settingReader('option', environment)(settings.unsafeAllowLoopbackProviders) ?? false;
-  return checkedText(textOf(settings.unsafeAllowLoopbackProviders, reason, name), name) !== '';
+  if (typeof reason !== 'string') throw invalidRequest(`${name} must be a text: the reason, such as 'tests'.`);
+  return checkedText(reason, name) !== '';
 }
 
 function textOf(setting: Setting, given: unknown, name: string): string {

@@ -1,3 +1,4 @@
+import { nameCallers } from '../base/callers-line.ts';
 import { type GrantryError, invalidRequest } from '../base/errors.ts';
 import type { GrantKey } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
@@ -72,7 +73,7 @@ export class OpenVault implements Vault {
     });
   }
 
-  readonly apps: Vault['apps'] = {
+  readonly apps: Vault['apps'] = nameCallers({
     put: async (name, input) => {
       const { putAppOf } = await import('./app/apps.ts');
       const { app, warnings } = await putAppOf(this.#open(), name, input);
@@ -82,27 +83,27 @@ export class OpenVault implements Vault {
     list: async () => (await import('./app/apps.ts')).listAllApps(this.#open()),
     remove: async (name) => (await import('./app/apps.ts')).removeApp(this.#open(), name),
     slots: async (name) => (await import('./grant/slots/read.ts')).slotsOfApp(this.#open(), name),
-  };
+  });
 
-  readonly grants: Vault['grants'] = {
+  readonly grants: Vault['grants'] = nameCallers({
     get: async (key) => (await import('./grant/grants.ts')).getGrant(this.#open(), key),
     list: async (filter) => (await import('./grant/grants.ts')).listGrantPage(this.#open(), filter),
-  };
+  });
 
-  readonly providers: Vault['providers'] = {
+  readonly providers: Vault['providers'] = nameCallers({
     put: async (definition) => (await this.#open().providers.put(definition)).definition,
     get: async (id) => this.#open().providers.get(checkText('provider id', id, limits.nameCharsMax)),
     list: async () => this.#open().providers.list(),
     remove: async (id) => this.#open().providers.remove(checkText('provider id', id, limits.nameCharsMax)),
-  };
+  });
 
-  readonly keys: Vault['keys'] = {
+  readonly keys: Vault['keys'] = nameCallers({
     create: async (name, input) => (await import('./api-keys.ts')).createApiKey(this.#open(), name, input),
     update: async (idOrName, changes) =>
       (await import('./api-keys.ts')).updateApiKeyOf(this.#open(), idOrName, changes),
     list: async () => (await import('./api-keys.ts')).listAllApiKeys(this.#open()),
     revoke: async (idOrName) => (await import('./api-keys.ts')).revokeApiKeyOf(this.#open(), idOrName),
-  };
+  });
 
   getAccessToken(key: GrantKey, options?: GetAccessTokenOptions): Promise<AccessToken> {
     if (this.#closed !== undefined) return Promise.reject(closedError());
@@ -254,6 +255,9 @@ export class OpenVault implements Vault {
     return this.#context;
   }
 }
+
+// What `getAccessToken` returns comes from the hand-out, which names callers without a cost to a token from memory.
+nameCallers(OpenVault.prototype, ['getAccessToken']);
 
 function closedError(): GrantryError {
   return invalidRequest('This vault was closed.', { action: 'Open it again: openVault(…)' });

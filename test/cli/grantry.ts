@@ -1,5 +1,6 @@
 /** Runs the real command line as a child process, in a home of its own. */
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -28,6 +29,7 @@ export interface RunOptions {
 /** A directory that is a home, and what to do in it. */
 export class Home implements AsyncDisposable {
   readonly path: string;
+  readonly #running = new Set<ChildProcess>();
 
   private constructor(path: string) {
     this.path = path;
@@ -50,6 +52,8 @@ export class Home implements AsyncDisposable {
         },
         stdio: 'pipe',
       });
+      this.#running.add(child);
+      child.once('close', () => this.#running.delete(child));
       let stdout = '';
       let stderr = '';
       child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
@@ -69,7 +73,13 @@ export class Home implements AsyncDisposable {
     });
   }
 
+  /** Ends what a failed test left running, too. */
   async [Symbol.asyncDispose](): Promise<void> {
+    for (const child of this.#running) {
+      const closed = once(child, 'close');
+      child.kill('SIGKILL');
+      await closed;
+    }
     await rm(this.path, { recursive: true, force: true });
   }
 }

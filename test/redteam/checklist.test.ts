@@ -34,13 +34,33 @@ describe('the security checklist', () => {
     expect(state).not.toBe('');
     if (!unprovable.has(id)) expect(proofs).not.toEqual([]);
     if (!/^(?:met|see)\b/.test(state)) expect(state).toMatch(/: /);
-    for (const proof of proofs) {
-      const [, file = '', title = ''] = /^`([^`]+)` › (.+)$/.exec(proof) ?? [];
-      expect([proof, title.length >= 8]).toEqual([proof, true]);
-      expect([file, hasTest(readFileSync(file, 'utf8'), title)]).toEqual([file, true]);
-    }
+    for (const proof of proofs) expectTest(proof);
   });
 });
+
+describe('the promises in SECURITY.md', () => {
+  const promises = (readFileSync('SECURITY.md', 'utf8').split('## What we promise, and what proves it')[1] ?? '')
+    .split('\n## ')[0]
+    ?.split('\n')
+    .filter((line) => /^\| (?!promise|---)/.test(line))
+    .map((line) => line.split(/ *\| */))
+    .map(([, promise = '', proof = '']) => [promise, proof.split('<br>')] as const);
+
+  it('are found', () => {
+    expect(promises?.length).toBeGreaterThan(10);
+  });
+
+  it.each(promises ?? [])('%s is proven', (_promise, proofs) => {
+    for (const proof of proofs) if (!/^`npm run [\w-]+`$/.test(proof)) expectTest(proof);
+  });
+});
+
+/** Expects a proof to be a file, and the title of a test in it. */
+function expectTest(proof: string): void {
+  const [, file = '', title = ''] = /^`([^`]+)` › (.+)$/.exec(proof) ?? [];
+  expect([proof, title.length >= 8]).toEqual([proof, true]);
+  expect([file, hasTest(readFileSync(file, 'utf8'), title)]).toEqual([file, true]);
+}
 
 /** No test can show that a secret stays in memory. */
 const unprovable = new Set(['ASVS-11.7']);

@@ -146,6 +146,7 @@ grantry_events.reason text
 grantry_events.details jsonb not null
 grantry_events: grantry_events_pkey PRIMARY KEY (tenant, id)
 CREATE INDEX grantry_events_at ON grantry_events USING btree (at, id)
+CREATE INDEX grantry_events_grant ON grantry_events USING btree (tenant, grant_id, id)
 CREATE UNIQUE INDEX grantry_events_pkey ON grantry_events USING btree (tenant, id)
 grantry_grant_scopes.tenant text not null
 grantry_grant_scopes.grant_id uuid not null
@@ -279,6 +280,7 @@ oauth_tokens: oauth_tokens_state_check CHECK ((state = ANY (ARRAY['active'::text
 oauth_tokens: oauth_tokens_tenant_id UNIQUE (client_id, id)
 CREATE INDEX oauth_tokens_changed_at ON oauth_tokens USING btree (changed_at)
 CREATE INDEX oauth_tokens_due ON oauth_tokens USING btree (state, due_at)
+CREATE INDEX oauth_tokens_organization ON oauth_tokens USING btree (provider, "left"((metadata ->> 'org_id'::text), 64))
 CREATE INDEX oauth_tokens_refresh_fingerprint ON oauth_tokens USING btree (refresh_fingerprint)
 CREATE INDEX oauth_tokens_slots ON oauth_tokens USING btree (app, consent_user, consented_at)
 CREATE UNIQUE INDEX oauth_tokens_key ON oauth_tokens USING btree (client_id, provider, account)

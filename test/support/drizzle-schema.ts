@@ -100,7 +100,10 @@ async function readTables(sqlite: Store, types: ReadonlyMap<string, string>): Pr
           text: condition,
         })),
         foreignKeys: foreignKeysOf(text),
-        indexes: parts.filter((part) => part.type === 'index' && part.table === name).map(indexOf),
+        indexes: parts
+          .filter((part) => part.type === 'index' && part.table === name)
+          .map(indexOf)
+          .filter((index) => index !== null),
       };
     }),
   );
@@ -117,9 +120,11 @@ function foreignKeysOf(text: string): ForeignKey[] {
   }));
 }
 
-function indexOf({ name, sql: text }: { name: string; sql: string }): Index {
-  const [, unique, columns = '', where] =
-    /^create (unique )?index \w+ on \w+ \(([^)]*)\)(?: where (.*))?$/i.exec(text) ?? [];
+/** Null for an index on an expression: drizzle-kit cannot compare one. */
+function indexOf({ name, sql: text }: { name: string; sql: string }): Index | null {
+  const [, unique, columns, where] =
+    /^create (unique )?index \w+ on \w+ \(([^()]*)\)(?: where (.*))?$/i.exec(text) ?? [];
+  if (columns === undefined) return null;
   return { name, columns: columns.split(', '), isUnique: unique !== undefined, where };
 }
 

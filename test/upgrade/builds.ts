@@ -1,5 +1,6 @@
 /** Real builds of the command line, and a place in which one is installed over another as a package manager does it. */
-import { execFile, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -38,6 +39,7 @@ export interface Ran {
 export class Machine implements AsyncDisposable {
   readonly #directory: string;
   readonly #env: Readonly<Record<string, string>>;
+  readonly #running = new Set<ChildProcess>();
 
   private constructor(directory: string, env: Readonly<Record<string, string>>) {
     this.#directory = directory;
@@ -96,13 +98,22 @@ export class Machine implements AsyncDisposable {
     return { url, log: () => log, stop };
   }
 
+  /** Ends what a failed test left running, too. */
   async [Symbol.asyncDispose](): Promise<void> {
+    for (const child of this.#running) {
+      const closed = once(child, 'close');
+      child.kill('SIGKILL');
+      await closed;
+    }
     await rm(this.#directory, { recursive: true, force: true });
   }
 
   #spawn(args: readonly string[]) {
     const env = { PATH: process.env['PATH'] ?? '', HOME: this.#directory, GRANTRY_HOME: this.home, ...this.#env };
-    return spawn(process.execPath, [join(this.#directory, 'bin/grantry.js'), ...args], { env, stdio: 'pipe' });
+    const child = spawn(process.execPath, [join(this.#directory, 'bin/grantry.js'), ...args], { env, stdio: 'pipe' });
+    this.#running.add(child);
+    child.once('close', () => this.#running.delete(child));
+    return child;
   }
 }
 

@@ -146,6 +146,18 @@ async function useServer({ url }: Server, key: string, version: Version): Promis
   expect(await call('GET', '/v1/apps/nobody')).toContain(versions[version].app);
 }
 
+test('a machine ends the server that a failed test left running', async () => {
+  let url = '';
+  {
+    await using machine = await Machine.make({});
+    await machine.install(builds.old);
+    await machine.run(['init']);
+    ({ url } = await machine.serve());
+    expect((await fetch(`${url}/livez`)).status).toBe(200);
+  }
+  await expect(fetch(`${url}/livez`)).rejects.toThrow('fetch failed');
+});
+
 test('the builds differ in their messages only where they should', () => {
   const main = (version: Version): string => readFileSync(join(builds[version], 'dist/cli/main.cjs'), 'utf8');
   // V8 tells two sources apart by their length, so this is what a cache must not confuse.

@@ -188,7 +188,7 @@ export const tables = {
       details: 'json',
     },
     primaryKey: { grantry_events_pkey: ['tenant', 'id'] },
-    indexes: { grantry_events_at: ['at', 'id'] },
+    indexes: { grantry_events_at: ['at', 'id'], grantry_events_grant: ['tenant', 'grantId', 'id'] },
   },
   /** Facts about the grants' scopes. */
   grantScopes: {

@@ -10,6 +10,7 @@ import { scopes } from './0004-scopes.ts';
 import { organizations } from './0005-organizations.ts';
 import { slots } from './0006-slots.ts';
 import { keyOrigins } from './0007-key-origins.ts';
+import { lookups } from './0008-lookups.ts';
 import {
   hasTable,
   inspectGrantTable,
@@ -31,6 +32,7 @@ export const releasedMigrations = [
   { name: 'organizations', ...organizations },
   { name: 'slots', ...slots },
   { name: 'key origins', ...keyOrigins },
+  { name: 'lookups', ...lookups },
 ] as const satisfies readonly Migration[] & { readonly length: typeof schemaVersionLatest };
 
 export const versionTable: Readonly<Record<StoreKind, string>> = {

@@ -1,3 +1,4 @@
+import { nameCallers } from '../../base/callers-line.ts';
 import { invalidRequest } from '../../base/errors.ts';
 import { checkVault } from '../checks.ts';
 import type { AccessToken, GetAccessTokenOptions, Vault } from '../types.ts';
@@ -84,6 +85,8 @@ export class MultiDCTokenManager {
     return host ?? null;
   }
 }
+
+nameCallers(MultiDCTokenManager.prototype);
 
 /**
  * Makes a token refuse to become text. As a string it would be `[object Object]` in a header, and the real token would end

@@ -1,3 +1,4 @@
+import { nameCallers } from '../../base/callers-line.ts';
 import { GrantryError, invalidRequest, isGrantryError } from '../../base/errors.ts';
 import { type CheckedKey, checkKey } from '../../base/ids.ts';
 import type { Secret } from '../../base/secret.ts';
@@ -280,6 +281,8 @@ export class OAuthTokenService {
     }
   }
 }
+
+nameCallers(OAuthTokenService.prototype);
 
 /** Returns the remaining life of the stored access token; 0 or less if there is none or it has expired. */
 function lifeMs(row: GrantRow, now: number): number {

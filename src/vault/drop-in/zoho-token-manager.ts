@@ -1,3 +1,4 @@
+import { nameCallers } from '../../base/callers-line.ts';
 import { GrantryError, invalidRequest } from '../../base/errors.ts';
 import { type CheckedKey, checkKey, type GrantKey } from '../../base/ids.ts';
 import { checkVault } from '../checks.ts';
@@ -88,6 +89,8 @@ export class ZohoTokenManager {
     return body as Answer;
   }
 }
+
+nameCallers(ZohoTokenManager.prototype);
 
 function readCall(
   first: string,

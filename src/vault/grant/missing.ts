@@ -11,17 +11,13 @@ const neighboursMax = 5;
 
 /** A `grant_not_found` that names the tenant's other grants: a caller may have meant one of them. */
 export class MissingGrantError extends GrantryError {
-  readonly #alone: GrantryError;
+  /** The same error for a caller that may not know of the others. It is never printed or logged. */
+  declare readonly alone: GrantryError;
 
   constructor(alone: GrantryError, neighbours: string) {
     const action = `Use one of its grants. ${alone.action}`;
     super(alone.code, `${alone.message} It has ${neighbours}.`, { action });
-    this.#alone = alone;
-  }
-
-  /** The same error for a caller that may not know of the others. */
-  alone(): GrantryError {
-    return this.#alone;
+    Object.defineProperty(this, 'alone', { value: alone, enumerable: false });
   }
 }
 

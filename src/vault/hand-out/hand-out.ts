@@ -1,3 +1,4 @@
+import { forCaller } from '../../base/callers-line.ts';
 import { codeOf, isGrantryError } from '../../base/errors.ts';
 import { type CheckedKey, checkKey, type GrantKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
@@ -82,7 +83,7 @@ export class HandOut {
   async get(key: GrantKey, options?: HandOutRequest): Promise<AccessToken> {
     // The hot path awaits nothing.
     const held = options?.minValidity === undefined ? this.held(key) : undefined;
-    return accessTokenOf(held ?? (await this.hold(key, options)));
+    return accessTokenOf(held ?? (await forCaller(this.hold(key, options))));
   }
 
   /** Like `get`, for callers of the library that also need what the same row says. */

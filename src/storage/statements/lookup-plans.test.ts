@@ -1,0 +1,153 @@
+/** The look-ups of a grant's events and of an organisation's tenants use their indexes. */
+import { readFileSync } from 'node:fs';
+import { DatabaseSync } from 'node:sqlite';
+import {
+  DummyDriver,
+  Kysely,
+  PostgresAdapter,
+  PostgresQueryCompiler,
+  SqliteAdapter,
+  SqliteQueryCompiler,
+  sql,
+} from 'kysely';
+import { Client } from 'pg';
+import { describe, expect, it } from 'vitest';
+import { scratchDatabase, scratchSqlite } from '../../../test/support/postgres.ts';
+import { systemWorld } from '../../base/system-world.ts';
+import type { Reader } from '../database.ts';
+import { lookups as lookupIndexes } from '../migrations/0008-lookups.ts';
+import { migrate } from '../migrations/migrate.ts';
+import type { Schema } from '../schema.ts';
+import { type OpenedStore, openStore, type StoreKind } from '../store.ts';
+import { findConsent, isNamedInEvent, listEvents } from './events.ts';
+import { grantsInOrganization } from './organizations.ts';
+
+const rows = 3_000;
+const grantId = '00000000-0000-4000-8000-000000000001';
+const ofGrant = { tenant: 'acme', grantId };
+
+const events = /grantry_events_grant/;
+const lookups: readonly [string, RegExp, (db: Reader, kind: StoreKind) => Promise<unknown>][] = [
+  ['the events of a grant', events, (db) => listEvents(db, { ...ofGrant, limit: 10 })],
+  ['the consent of a grant', events, (db) => findConsent(db, { ...ofGrant, authorizedGeneration: 1 })],
+  ['a token among the events', events, (db) => isNamedInEvent(db, { ...ofGrant, member: 'fingerprint', value: 'x' })],
+  [
+    'the tenants of an organisation',
+    /oauth_tokens_organization/,
+    (db, kind) => grantsInOrganization({ db, kind }, { tenant: 'acme', provider: 'zoho', organization: '42' }),
+  ],
+];
+
+describe('on sqlite', () => {
+  it.each(lookups)('%s are found by the index', async (_name, index, look) => {
+    await using scratch = scratchSqlite();
+    const store = await filled(scratch.database);
+    const { text, parameters } = await statementOf(store, look);
+    await store.close();
+    using database = new DatabaseSync(scratch.path);
+    const bound = parameters.filter((value) => typeof value === 'string' || typeof value === 'number');
+    const plan = database.prepare(`explain query plan ${text}`).all(...bound);
+    const said = plan.map((step) => String(step['detail'])).join('\n');
+    expect(said).toMatch(index);
+    expect(said).not.toMatch(/SCAN/);
+  });
+});
+
+describe('on postgres', () => {
+  it.each(lookups)('%s are found by the index', async (_name, index, look) => {
+    await using scratch = await scratchDatabase();
+    const store = await filled(scratch.database);
+    const { text, parameters } = await statementOf(store, look);
+    await store.close();
+    const client = new Client({ connectionString: scratch.database });
+    await client.connect();
+    await client.query('analyze');
+    const { rows: plan } = await client.query<{ 'QUERY PLAN': string }>({
+      text: `explain ${text}`,
+      values: [...parameters],
+    });
+    await client.end();
+    const said = plan.map((line) => line['QUERY PLAN']).join('\n');
+    expect(said).toMatch(index);
+    expect(said).not.toContain('Seq Scan');
+  });
+});
+
+it('an organisation with a long name is found whole, and none that only begins alike', async () => {
+  await using scratch = await scratchDatabase();
+  const store = await openStore({ database: scratch.database, world: systemWorld() });
+  await migrate(store, { mode: 'auto' });
+  const long = 'x'.repeat(5_000);
+  await addGrant(store, 'globex', `${long}1`);
+  await addGrant(store, 'initech', `${long}2`);
+  const found = await grantsInOrganization(store, { tenant: 'acme', provider: 'zoho', organization: `${long}2` });
+  expect(found.map(({ tenant }) => tenant)).toEqual(['initech']);
+  await store.close();
+});
+
+it('an operator makes the same indexes before an upgrade', () => {
+  const page = readFileSync('docs/operating.md', 'utf8').replaceAll(' concurrently', '');
+  for (const statement of lookupIndexes.postgres.split(';\n')) expect(page).toContain(`    ${statement};\n`);
+});
+
+/** A database with many events of one tenant, and many grants at one provider. */
+async function filled(database: string): Promise<OpenedStore> {
+  const store = await openStore({ database, world: systemWorld() });
+  await migrate(store, { mode: 'auto' });
+  await addGrant(store, 'globex', '42');
+  const id = store.kind === 'postgres' ? 'gen_random_uuid()' : 'lower(hex(randomblob(16)))';
+  const numbers = `with recursive n(i) as (select 1 union all select i + 1 from n where i < ${rows})`;
+  const json = (text: string) => (store.kind === 'postgres' ? `(${text})::jsonb` : text);
+  await sql
+    .raw(`insert into grantry_events (tenant, id, at, grant_id, type, details) ${numbers}
+      select 'acme', ${id}, i, ${id}, 'grant.refreshed', ${json(`'{}'`)} from n`)
+    .execute(store.db);
+  await sql
+    .raw(`insert into oauth_tokens (id, client_id, ${columns}, metadata) ${numbers}
+      select ${id}, 't' || n.i, ${columns}, ${json(`'{"org_id":"org-' || n.i || '"}'`)}
+      from n, oauth_tokens where client_id = 'globex'`)
+    .execute(store.db);
+  return store;
+}
+
+const columns = `provider, account, scopes, state, generation, authorized_generation, lease_fence, created_at, updated_at,
+  changed_at`;
+
+async function addGrant(store: OpenedStore, tenant: string, organization: string): Promise<void> {
+  const at = new Date().toISOString();
+  const grant = {
+    id: tenant === 'globex' ? grantId : '00000000-0000-4000-8000-000000000002',
+    client_id: tenant,
+    provider: 'zoho',
+    account: 'default',
+    scopes: '',
+    metadata: JSON.stringify({ org_id: organization }),
+    state: 'active' as const,
+    generation: 1,
+    authorized_generation: 1,
+    lease_fence: 0,
+    created_at: at,
+    updated_at: at,
+    changed_at: 1,
+  };
+  await store.db.insertInto('oauth_tokens').values(grant).execute();
+}
+
+/** Returns the exact statement that a look-up sends. */
+async function statementOf(
+  store: OpenedStore,
+  look: (db: Reader, kind: StoreKind) => Promise<unknown>,
+): Promise<{ text: string; parameters: readonly unknown[] }> {
+  const seen: { text: string; parameters: readonly unknown[] }[] = [];
+  const db = new Kysely<Schema>({
+    dialect: {
+      createAdapter: () => (store.kind === 'postgres' ? new PostgresAdapter() : new SqliteAdapter()),
+      createDriver: () => new DummyDriver(),
+      createIntrospector: () => expect.unreachable('nothing is introspected'),
+      createQueryCompiler: () => (store.kind === 'postgres' ? new PostgresQueryCompiler() : new SqliteQueryCompiler()),
+    },
+    log: ({ query }) => void seen.push({ text: query.sql, parameters: query.parameters }),
+  });
+  await look(Object.assign(db, { now: store.db.now, rows: store.db.rows }), store.kind);
+  return seen[0] ?? expect.unreachable('nothing was sent');
+}
