@@ -44,7 +44,7 @@ describe('a condemned grant', () => {
     expect(await bench.events(key)).toContain('shredded');
   });
 
-  it('is not brought back by a token that was replaced by hand, unless somebody asks for it', async () => {
+  it('is not brought back by a token that was replaced by hand, unless an operator asks for it', async () => {
     const { bench, vault } = await make({ profiles: ['strict'] });
     const { key } = await bench.connect(vault, { provider: 'strict' });
     const [clientId, user, scopes] = [demoClient.clientId, 'another', ['read']];

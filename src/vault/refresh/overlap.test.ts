@@ -5,6 +5,7 @@ import { expect, it } from 'vitest';
 import { type Bench, type Connected, codeOf, makeBench, nameOfToken } from '../../../test/support/bench.ts';
 import { limits } from '../../base/limits.ts';
 import { Secret } from '../../base/secret.ts';
+import { builtInProfile } from '../../simulator/index.ts';
 import { factsOf } from '../grant/facts.ts';
 import { internalsOf } from '../internals.ts';
 import { parkTokens } from './save.ts';
@@ -31,6 +32,26 @@ it('a parked token whose own successor was parked is never sent again', async ()
   expect(sent).toEqual([sent[0], sent[1], sent[2], sent[2], sent[2]]);
   expect(new Set(sent).size).toBe(3);
 });
+
+it.each(['same', 'new', 'newest_only'] as const)(
+  'a parked token whose own answer was lost is sent again, where a replay brings a pair that is %s',
+  async (replay) => {
+    const profile = builtInProfile('timed_overlap', { rotation: { replay } });
+    await using bench = await makeBench({ profiles: [profile] });
+    const { vault } = await bench.open();
+    const { key, minted } = await bench.connect(vault, { provider: profile.id });
+    bench.simulator.faults.add(strange);
+    bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'reset', when: 'after' } });
+    expect(await codeOf(vault.getAccessToken(key))).toBe('refresh_uncertain');
+    await bench.jump(10_000);
+    expect((await vault.getAccessToken(key)).generation).toBe(2);
+    // The stored token would bring its successor once more, which is spent and works only for the rest of its overlap.
+    const [first, second, third] = bench.requests().map((each) => each.token);
+    expect([first, second === first, third]).toEqual([nameOfToken(minted.refreshToken), false, second]);
+    await bench.jump(3_600_000);
+    expect((await vault.getAccessToken(key)).generation).toBe(3);
+  },
+);
 
 it('a late sibling does not hide the successor of the stored token', async () => {
   await using bench = await makeBench({ profiles: [provider] });

@@ -160,9 +160,10 @@ interface PickedToken extends KeptToken {
  * A candidate that answered the token which is still stored is its successor. A candidate of an older generation may
  * long be spent, and sending it could revoke the whole family. It is tried only after the stored token was refused.
  *
- * A successor must also wait if a later request was lost while the provider still takes the stored token. That request
- * may have made a newer successor, and the stored token brings the newest of all. Once its overlap is over, the stored
- * token brings nothing, and sending it could revoke the family.
+ * A successor must also wait if a later request with another token was lost while the provider still takes the stored
+ * token. That request may have made a newer successor, and the stored token brings the newest of all. If the successor
+ * itself was sent last, it is sent again: the stored token may bring that spent successor once more. Once its overlap is
+ * over, the stored token brings nothing, and sending it could revoke the family.
  */
 async function pickToken(
   context: VaultContext,
@@ -239,5 +240,7 @@ function isCandidatesTurn(
   const { rotation } = known.definition.refreshToken;
   if (rotation !== 'timed_overlap' && rotation !== 'retire_on_use') return true;
   if (known.leftMs !== null && known.leftMs <= 0) return true;
-  return !known.prior.some((attempt) => attempt.fence > candidate.fence && isUnresolved(attempt));
+  const later = known.prior.filter((attempt) => attempt.fence > candidate.fence && isUnresolved(attempt));
+  const last = later.toSorted((one, other) => other.fence - one.fence)[0];
+  return last === undefined || last.candidate_id === candidate.id;
 }

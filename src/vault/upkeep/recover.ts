@@ -23,7 +23,7 @@ import type { RecoverReport } from '../types.ts';
  * Retries a given-up grant with every kept token, newest first: all candidates, even rejected ones, and the stored token. A
  * grant in doubt that is not given up gets a normal refresh. Answers that wait in this host's spool, also to the code of a consent, come before both.
  *
- * @param replacedToo Whether tokens are tried that were replaced by hand. Somebody must ask for that: a user who ends an
+ * @param replacedToo Whether tokens are tried that were replaced by hand. An operator must ask: a user who ends an
  * access does not expect an earlier one to take its place.
  * @throws {GrantryError} `grant_not_found`, `grant_quarantined`, `storage_unavailable`, `vault_sealed`
  */
