@@ -17,7 +17,7 @@ import {
   listAppsFor,
   putApp,
 } from '../../storage/statements/apps.ts';
-import { clearBackOff } from '../../storage/statements/grants.ts';
+import { clearBackOff } from '../../storage/statements/back-off.ts';
 import { deleteOverdueRevocations, hasRevocations } from '../../storage/statements/revocations.ts';
 import { countGrantsOfApp, hasConnections, lockApp } from '../../storage/statements/standing.ts';
 import { changing } from '../changing.ts';

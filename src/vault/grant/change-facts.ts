@@ -1,13 +1,7 @@
 import { integrityFailed, type PinnedTenant } from '../../crypto/tenant-keys.ts';
+import { clearBackOffOf } from '../../storage/statements/back-off.ts';
 import { listCandidatesOfGrant, replaceCandidateSeal } from '../../storage/statements/candidates.ts';
-import {
-  bindApp,
-  clearBackOffOf,
-  type GrantRow,
-  lockGrant,
-  resealGrant,
-  updateMetadata,
-} from '../../storage/statements/grants.ts';
+import { bindApp, type GrantRow, lockGrant, resealGrant, updateMetadata } from '../../storage/statements/grants.ts';
 import { type ChangeTransaction, changing } from '../changing.ts';
 import { isoNow, type VaultContext } from '../context.ts';
 import { type Facts, factsOf, sameFacts } from './facts.ts';

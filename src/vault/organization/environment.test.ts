@@ -101,8 +101,8 @@ it.each([
 ] as const)(
   'a grant of all products whose sandbox is known by %s calls no product of production by its path',
   async (_, metadata) => {
-    const { bench, vault, hosts } = await stage('sandbox');
-    await using _bench = bench;
+    const { bench: made, vault, hosts } = await stage('sandbox');
+    await using bench = made;
     await bench.addApp(vault, 'zoho');
     const all = { tenant: 'acme', provider: 'zoho' };
     const mint = {

@@ -101,13 +101,14 @@ const keyOf = ({ provider }: Case) => ({ tenant: 'acme', provider });
 async function connect(vault: Vault, of: Case, more: Partial<AuthorizeInput> = {}) {
   const { state } = await vault.authorize({ ...keyOf(of), redirectUri, scopes: of.scopes, ...more });
   const query = new URLSearchParams({ code: `code-${state}`, state, ...of.callback });
-  return vault.completeAuthorization(`${redirectUri}?${query}`);
+  return vault.completeAuthorization(`${redirectUri}?${query.toString()}`);
 }
 
 describe.each(cases.map((each) => [each.provider, each] as const))('at %s', (_, of) => {
   it('the organisation of a consent is kept, and shown in lists and by a health check', async () => {
-    const { bench, vault } = await stage(of);
-    await using _bench = bench;
+    const { bench: made, vault } = await stage(of);
+    await using scope = new AsyncDisposableStack();
+    scope.use(made);
     const grant = await connect(vault, of);
     const known = { org_id: of.id, org_name: of.name, ...(of.member === null ? {} : { [of.member]: of.id }) };
     expect(grant.metadata).toMatchObject(known);
@@ -116,8 +117,9 @@ describe.each(cases.map((each) => [each.provider, each] as const))('at %s', (_, 
   });
 
   it('a consent for the expected organisation is stored, and one for another is not', async () => {
-    const { bench, vault } = await stage(of);
-    await using _bench = bench;
+    const { bench: made, vault } = await stage(of);
+    await using scope = new AsyncDisposableStack();
+    scope.use(made);
     const error = await connect(vault, of, { expectOrganization: 'another' }).catch((thrown: unknown) => thrown);
     expect(isGrantryError(error, 'authorization_failed') && error.reason).toBe('wrong_organization');
     expect(await vault.grants.get(keyOf(of))).toBe(null);
@@ -126,8 +128,9 @@ describe.each(cases.map((each) => [each.provider, each] as const))('at %s', (_, 
   });
 
   it('a call that names another organisation reaches it or is refused', async () => {
-    const { bench, vault, calls } = await stage(of);
-    await using _bench = bench;
+    const { bench: made, vault, calls } = await stage(of);
+    await using scope = new AsyncDisposableStack();
+    scope.use(made);
     await connect(vault, of);
     const before = calls.length;
     const call = vault.fetch(keyOf(of), of.other.call, { headers: of.other.headers ?? {} });
