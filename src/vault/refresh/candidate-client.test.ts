@@ -27,6 +27,18 @@ describe('a client on trial', () => {
     expect(await attempt()).toEqual({ code, accepted: false });
     expect(await bench.row(key)).toMatchObject({ state: 'active', lease_owner: null, generation: 1 });
   });
+
+  it.each([
+    ['is tried although the stored client was refused', 'provider_misconfigured', { code: 'none', accepted: true }],
+    ['waits for a pause of the provider', 'provider_throttled', { code: 'provider_throttled', accepted: false }],
+  ])('%s', async (_, reason, expected) => {
+    await using bench = await makeBench();
+    const { attempt } = await trial(bench);
+    const backOff = { reason, retry_at: bench.clock.now() + 60_000 };
+    await bench.judge.db.updateTable('oauth_tokens').set(backOff).execute();
+    expect(await attempt()).toEqual(expected);
+    expect(bench.requests()).toHaveLength(expected.accepted ? 1 : 0);
+  });
 });
 
 const codeOfError = (error: unknown): string => (isGrantryError(error) ? error.code : String(error));

@@ -26,15 +26,36 @@ it('is renewed while it is held, each second for another four', async () => {
   expect(await leaseEnd()).toBe(last);
 });
 
-it('is lost for good when a renewal finds that another process has it', async () => {
+it('is lost for good when a renewal finds that another process has it, and is then not asked for again', async () => {
   await using bench = await makeBench();
   const { context, lease } = await claimed(bench);
-  const held = holdLease(context, { ...lease, owner: 'another' }, 'renewed', context.world.monotonic());
+  const { store, world } = context;
+  const startedAt = world.monotonic();
+  // Its clock stands still, so only the database's word ends it.
+  world.monotonic = () => startedAt;
+  const transaction = store.transaction.bind(store);
+  let asked = 0;
+  store.transaction = (run, options) => {
+    asked += 1;
+    return transaction(run, options);
+  };
+  const held = holdLease(context, { ...lease, owner: 'another' }, 'renewed', startedAt);
   held.assertTimeLeft();
   bench.clock.jump(1_000);
   await until(() => isLost(held), 'the loss');
-  // Less than four seconds have passed: only the database's word ends it.
   expect(held.lapsed).toBe(true);
+  for (let seconds = 0; seconds < 2; seconds += 1) await bench.jump(1_000);
+  expect(asked).toBe(1);
+});
+
+it('is never renewed if it is strict', async () => {
+  await using bench = await makeBench();
+  const { context, lease, leaseEnd } = await claimed(bench);
+  const before = await leaseEnd();
+  const held = holdLease(context, lease, 'strict', context.world.monotonic());
+  for (let seconds = 0; seconds < 2; seconds += 1) await bench.jump(1_000);
+  expect(await leaseEnd()).toBe(before);
+  held.release();
 });
 
 it('is lost when it was not renewed for its length, or when a strict one leaves no time for an answer', async () => {
