@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { makeBench } from '../../../test/support/bench.ts';
 import { isGrantryError } from '../../base/errors.ts';
+import { silentLogger } from '../../base/log.ts';
 import type { ProviderDefinitionInput } from '../../providers/definition.ts';
 import type { FaultEffect } from '../../simulator/index.ts';
 
@@ -154,6 +155,16 @@ describe('where tokens do not rotate', () => {
     expect(named.error.retryAfterMs).toBe(90_000);
     expect(await sentAt(named, [80_000, 91_000])).toEqual([1, 2]);
   });
+});
+
+it('an answer of which nothing was dropped is saved without a warning', async () => {
+  await using bench = await makeBench();
+  const warnings: string[] = [];
+  const { vault } = await bench.open({ logger: { ...silentLogger, warn: (text) => void warnings.push(text) } });
+  const { key } = await bench.connect(vault);
+  const before = warnings.length;
+  expect((await vault.getAccessToken(key)).generation).toBe(2);
+  expect(warnings.slice(before)).toEqual([]);
 });
 
 /** A body whose connection breaks in the middle. */
