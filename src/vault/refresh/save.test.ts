@@ -8,6 +8,7 @@ import type { GrantKey } from '../../base/ids.ts';
 import { Secret } from '../../base/secret.ts';
 import type { TokenSet } from '../../oauth/types.ts';
 import type { ProviderDefinitionInput } from '../../providers/definition.ts';
+import { insertCandidate } from '../../storage/statements/candidates.ts';
 import { changeGrantScopes, readGrantScopes } from '../../storage/statements/grant-scopes.ts';
 import { metadataOf } from '../../storage/statements/grants.ts';
 import { changing } from '../changing.ts';
@@ -71,6 +72,26 @@ describe('saved tokens', () => {
     await changing(context, ({ tx }) => changeGrantScopes(tx, grant, (known) => ({ ...known, assumed: ['read'] })));
     expect(await commitTokens(context, await attempt(bench, vault, key), tokens({ scopes }))).toBe('saved');
     expect((await readGrantScopes(bench.judge.db, [grant])).get(grant.grantId)?.assumed).toEqual(assumed);
+  });
+
+  it('supersede the candidates of earlier tokens, and leave those of the token that was spent', async () => {
+    await using bench = await makeBench();
+    const { vault, key } = await connected(bench);
+    expect((await vault.getAccessToken(key)).generation).toBe(2);
+    const context = internalsOf(vault).open();
+    const { id: grant_id } = await bench.row(key);
+    for (const generation of [1, 2]) {
+      const place = { id: crypto.randomUUID(), tenant: key.tenant, grant_id, generation, fence: generation };
+      const candidate = {
+        ...place,
+        token_fingerprint: `of-${generation}`,
+        state: 'untested',
+        tokens: 'sealed',
+      } as const;
+      await changing(context, ({ tx }) => insertCandidate(tx, candidate));
+    }
+    expect(await commitTokens(context, await attempt(bench, vault, key), tokens())).toBe('saved');
+    expect((await candidatesOf(bench)).map(({ state }) => state)).toEqual(['superseded', 'untested']);
   });
 
   it('keep their metadata over an outage of the database', async () => {
