@@ -78,8 +78,8 @@ it('an outcome of another grant is recorded too, and not waited for', async () =
     },
   });
   await refresh(vault, key);
-  await until(async () => (await outcomesOf(bench)).includes('not_sent'), 'the record');
-  expect(isEmpty()).toBe(true);
+  for (let looked = 0; looked < 100 && !isEmpty(); looked += 1) await bench.jump(0);
+  expect(await outcomesOf(bench)).toContain('not_sent');
 });
 
 it('an open breaker keeps a grant without a back-off from being tried', async () => {
