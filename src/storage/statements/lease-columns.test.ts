@@ -1,4 +1,4 @@
-/** What the end of a lease writes beside the state: the scopes, the doubt, the verdict, the overlap and the lease itself. */
+/** The end of a lease writes more than the state: the scopes, the doubt, the verdict, the overlap and the lease itself. */
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { insertGrantRow } from '../../../test/support/grant-fixtures.ts';
 import { scratchSqlite } from '../../../test/support/postgres.ts';
@@ -61,17 +61,23 @@ test.each([
   expect((await row()).scopes).toBe(left);
 });
 
-test.each(['uncertain', 'suspect'] as const)('a first doubt %s begins now, and a later one when it began', async (state) => {
-  const before = await store.nowMs();
-  expect((await settle({ state })).doubt_since).toBeGreaterThanOrEqual(before);
-  await store.db.deleteFrom('oauth_tokens').execute();
-  expect((await settle({ state }, { doubt_since: 7 })).doubt_since).toBe(7);
-});
+test.each(['uncertain', 'suspect'] as const)(
+  'a first doubt %s begins now, and a later one when it began',
+  async (state) => {
+    const before = await store.nowMs();
+    expect((await settle({ state })).doubt_since).toBeGreaterThanOrEqual(before);
+    await store.db.deleteFrom('oauth_tokens').execute();
+    expect((await settle({ state }, { doubt_since: 7 })).doubt_since).toBe(7);
+  },
+);
 
-test.each(['active', 'reauthorization_required'] as const)('the state %s ends a doubt and an overlap', async (state) => {
-  const doubts = { state: 'uncertain', doubt_since: 7, overlap_until: 9 } as const;
-  expect(await settle({ state }, doubts)).toMatchObject({ doubt_since: null, overlap_until: null });
-});
+test.each(['active', 'reauthorization_required'] as const)(
+  'the state %s ends a doubt and an overlap',
+  async (state) => {
+    const doubts = { state: 'uncertain', doubt_since: 7, overlap_until: 9 } as const;
+    expect(await settle({ state }, doubts)).toMatchObject({ doubt_since: null, overlap_until: null });
+  },
+);
 
 test('a doubt leaves the overlap, and the time of an earlier verdict', async () => {
   const earlier = { condemned_at: 8, overlap_until: 9 };
