@@ -18,7 +18,7 @@ describe('an access token that is handed in', () => {
     expect((await vault.getAccessToken(key)).accessToken).not.toBe('an-access-token');
   });
 
-  it('alone has an end: without it, an end is not kept', async () => {
+  it('brings its end with it: an end without a token is not kept', async () => {
     await using bench = await makeBench();
     const { vault } = await bench.open();
     await bench.addApp(vault, 'strict');
