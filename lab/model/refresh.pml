@@ -42,6 +42,7 @@ bool left = false;               /* the tenant disconnected: later answers must 
 byte stored = 1, gen = 1, fence = 0, holder = 0;
 byte cand = 0, cand_gen = 0, cand_fence = 0;
 byte unknown_fence = 0;          /* the newest attempt with an unknown outcome */
+byte unknown_token = 0;          /* the token that it sent */
 bool dead = false, suspect = false, refused_stored = false, unknown = false, tomb = false, quarantined = false;
 
 /* Faults of each worker. */
@@ -60,10 +61,10 @@ byte calls = 0, calls_max = 0;
 
 /* Tells whether the provider would accept a token now. */
 #define HONOURS(t) (t != 0 && !revoked && (t == cur || (t == prev && (CLASS == 1 || (CLASS == 2 && !retired)))))
-/* A candidate is tried first when it came for the stored token, and no later request may have made a newer successor while
-   the provider still takes the stored token. */
+/* A candidate is tried first when it came for the stored token, and no later request with another token may have made a
+   newer successor while the provider still takes the stored token. */
 #define PICK_CANDIDATE (refused_stored || OLDER_LAST == 0 || \
-  (cand_gen >= gen && !((CLASS == 1 || CLASS == 2) && unknown_fence > cand_fence)))
+  (cand_gen >= gen && !((CLASS == 1 || CLASS == 2) && unknown_fence > cand_fence && unknown_token != cand)))
 /* The request that was given up may still be looked at. */
 #define MUST_WAIT (KEEP_LEASE == 1 && LEASE == 1 && late != 0)
 /* The tokens left to try: the stored one and the candidate. */
@@ -162,7 +163,7 @@ again:
           other = 1;
           do                                               /* a replaced worker may still get an answer */
           :: other > N -> break
-          :: other <= N -> if :: other != me && busy[other] -> unknown_fence = fence :: else -> skip fi; other++
+          :: other <= N -> if :: other != me && busy[other] -> unknown_fence = fence; unknown_token = spent[other] :: else -> skip fi; other++
           od;
           holder = me; fence++; f = fence; g = gen; busy[me] = true;
           if
@@ -184,15 +185,15 @@ again:
        fi;
        calls++; if :: calls > calls_max -> calls_max = calls :: else -> skip fi;
        if
-       :: fails < FAIL -> fails++; unknown = true; unknown_fence = f; answer = 255; calls--; goto settle
-       :: lates < LATE -> lates++; late = t; unknown = true; unknown_fence = f; answer = 255; goto settle
+       :: fails < FAIL -> fails++; unknown = true; unknown_fence = f; unknown_token = t; answer = 255; calls--; goto settle
+       :: lates < LATE -> lates++; late = t; unknown = true; unknown_fence = f; unknown_token = t; answer = 255; goto settle
        :: ask_provider(t, answer)
        fi
      };
      if                                                    /* the answer is on its way */
-     :: crashes < CRASH -> atomic { crashes++; calls--; unknown = true; unknown_fence = f;
+     :: crashes < CRASH -> atomic { crashes++; calls--; unknown = true; unknown_fence = f; unknown_token = t;
           if :: answer != 0 && answer != t -> answer_vanished = true :: else -> skip fi }; goto crash
-     :: losses < LOSS -> atomic { losses++; calls--; unknown = true; unknown_fence = f;
+     :: losses < LOSS -> atomic { losses++; calls--; unknown = true; unknown_fence = f; unknown_token = t;
           if :: answer != 0 && answer != t -> answer_vanished = true :: else -> skip fi; answer = 255 }
      :: pauses < PAUSE && LEASE == 0 -> pauses++; paused[me] = true; paused[me] = false; calls--
      :: calls--
