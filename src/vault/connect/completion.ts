@@ -279,12 +279,13 @@ function withSession(authorization: NewAuthorization, session: ConnectSessionRow
   return { ...authorization, details: { ...authorization.details, connect_session: session.id } };
 }
 
-function pack(authorization: NewAuthorization): Secret {
+function pack({ candidates, ...authorization }: NewAuthorization): Secret {
   const pending: PendingTokens = {
     ...authorization,
     accessToken: authorization.accessToken?.reveal() ?? null,
     refreshToken: authorization.refreshToken?.reveal() ?? null,
-    candidates: (authorization.candidates ?? []).map((token) => token.reveal()),
+    // Only a broken answer has this member, also if it held no further token.
+    ...(candidates === undefined ? {} : { candidates: candidates.map((token) => token.reveal()) }),
   };
   return new Secret(JSON.stringify(pending));
 }
@@ -294,12 +295,12 @@ async function openPending(context: VaultContext, row: ConnectSessionRow): Promi
   const tenantKeys = await context.keys.pin(row.tenant, { fresh: true });
   // Only `pack` makes these texts, and an altered seal does not open.
   const pending = JSON.parse(tenantKeys.open(pendingPlace(row), row.pending).reveal()) as PendingTokens;
-  const { accessToken, refreshToken, candidates = [] } = pending;
+  const { accessToken, refreshToken, candidates, ...rest } = pending;
   return {
-    ...pending,
+    ...rest,
     accessToken: accessToken === null ? null : new Secret(accessToken),
     refreshToken: refreshToken === null ? null : new Secret(refreshToken),
-    candidates: candidates.map((token) => new Secret(token)),
+    ...(candidates === undefined ? {} : { candidates: candidates.map((token) => new Secret(token)) }),
   };
 }
 
