@@ -62,6 +62,11 @@ export function checkKey(key: GrantKey): CheckedKey {
   };
 }
 
+/** Writes the command about one grant that an advice names. It names the account, since the command means `default` without. */
+export function commandFor(verb: string, { tenant, provider, account }: CheckedKey, more = ''): string {
+  return `grantry ${verb} ${tenant} ${provider}${more}${account === defaultAccount ? '' : ` --account ${account}`}`;
+}
+
 /** Describes a value without repeating long or unprintable text: it may be a secret in the wrong place. */
 function describe(value: unknown): string {
   if (typeof value !== 'string') return `(${value === null ? 'null' : typeof value})`;

@@ -1,7 +1,6 @@
 import { handOutToken } from './commands/token.ts';
 import { contextFor } from './context.ts';
 import { catchSignals, isEnding } from './signals.ts';
-import { reportError } from './terminal/errors.ts';
 import { flush, ignoreClosedPipes } from './terminal/output.ts';
 import { recogniseToken } from './token-arguments.ts';
 import { catchWarnings } from './warnings.ts';
@@ -22,6 +21,7 @@ async function run(words: readonly string[]): Promise<number> {
   } catch (error) {
     // A signal is ending the program; this error is only its consequence.
     if (isEnding()) return 1;
+    const { reportError } = await import('./terminal/report.ts');
     return reportError(error, wantsJson(words));
   }
 }

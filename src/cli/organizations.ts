@@ -1,5 +1,5 @@
 import { GrantryError, isGrantryError } from '../base/errors.ts';
-import type { GrantKey } from '../base/ids.ts';
+import { commandFor, type GrantKey } from '../base/ids.ts';
 import type { Grant, Organizations, Vault } from '../vault/types.ts';
 import type { Context } from './context.ts';
 
@@ -48,7 +48,7 @@ export async function noteOrganization({ output }: Context, vault: Vault, grant:
   if (items.length > 1 && !items.some(({ chosen }) => chosen)) {
     const names = items.map(({ id, name }) => `${name ?? '-'} (${id})`).join(', ');
     output.note(
-      `Warning: the user has several organisations, and none is chosen: ${names}. Choose one: grantry set ${grant.tenant} ${grant.provider} org_id=ID`,
+      `Warning: the user has several organisations, and none is chosen: ${names}. Choose one: ${commandFor('set', grant, ' org_id=ID')}`,
     );
   }
   if (sharedWith.length > 0) {

@@ -23,6 +23,40 @@ test.each([
   expect(actionAsCommand(actionOverHttp(command))).toContain('grantry ');
 });
 
+test.each([
+  [
+    'acme must connect again: grantry connect acme zoho_crm --account second',
+    'acme must connect again: POST /v1/connect-sessions with {"account":"second"}',
+    'acme must connect again: grantry connect TENANT PROVIDER --account second',
+  ],
+  [
+    'Mend it, then run: grantry recover acme zoho_crm --account a.b@c:1',
+    'Mend it, then run: POST /v1/tenants/{tenant}/grants/{provider}/recover?account=a.b@c:1',
+    'Mend it, then run: grantry recover TENANT PROVIDER --account a.b@c:1',
+  ],
+  [
+    'Connect it: grantry connect acme zoho_crm --account [not shown]',
+    'Connect it: POST /v1/connect-sessions with {"account":"[not shown]"}',
+    'Connect it: grantry connect TENANT PROVIDER --account [not shown]',
+  ],
+])('keeps the account of %s', (command, route, plain) => {
+  expect(actionOverHttp(command)).toBe(route);
+  expect(actionAsCommand(route)).toBe(plain);
+});
+
+test.each([
+  ['Connect it: grantry connect [not shown] zoho_crm', 'Connect it: POST /v1/connect-sessions'],
+  ['Connect it: grantry connect acme-[not shown] zoho_crm', 'Connect it: POST /v1/connect-sessions'],
+  [
+    'grantry recover [not shown] zoho_crm --account [not shown]',
+    'POST /v1/tenants/{tenant}/grants/{provider}/recover?account=[not shown]',
+  ],
+  ['grantry provider show [not shown] --json', 'GET /v1/providers/{provider}'],
+  ['grantry provider remove [not shown]', 'DELETE /v1/providers/{provider}'],
+])('reads a hidden name whole in %s', (command, route) => {
+  expect(actionOverHttp(command)).toBe(route);
+});
+
 test('turns the route of one provider into its own command', () => {
   const action = 'Start from the output of: grantry provider show zoho_crm --json';
   const shown = 'Start from the output of: grantry provider show PROVIDER --json';

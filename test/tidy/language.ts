@@ -54,7 +54,8 @@ export function languageViolations(file: string, text: string): string[] {
 }
 
 /** A command, a call or a route at the end of an action needs no full stop, so that it can be copied. */
-const endsWithCommand = /: (?:grantry|openVault|createClient|openssl|GET|POST|PUT|DELETE)\b[^:]*$/;
+const endsWithCommand =
+  /: (?:\$\{commandFor\(.*|(?:grantry|openVault|createClient|openssl|GET|POST|PUT|DELETE)\b[^:]*)$/;
 
 /** The messages and actions of errors: whole sentences, and a reason for each advice to try again. */
 function errorTexts(file: string, text: string): string[] {

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { commandFor } from '../../base/ids.ts';
 import { toJson } from '../../schemas/json.ts';
 import type { AdoptReport, Vault } from '../../vault/types.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
@@ -79,11 +80,12 @@ function codeOf(report: AdoptReport): string {
   return report.error ?? 'internal';
 }
 
-function detailOf(report: AdoptReport, options: AdoptOptions): string {
+/** Says what became of one grant, and what to do about it. */
+export function detailOf(report: AdoptReport, options: AdoptOptions): string {
   if (report.outcome === 'refreshed') return 'the provider accepts its token';
   if (report.outcome === 'not_probed') return 'its token rotates; it is refreshed when it is needed';
-  if (report.error === 'reauthorization_required') return `grantry connect ${report.tenant} ${report.provider}`;
-  if (report.outcome === 'set_aside') return `mend the cause, then grantry recover ${report.tenant} ${report.provider}`;
+  if (report.error === 'reauthorization_required') return commandFor('connect', report);
+  if (report.outcome === 'set_aside') return `mend the cause, then ${commandFor('recover', report)}`;
   // One refusal is not yet a verdict: the vault asks a second time.
   if (report.error === 'refresh_uncertain') return 'refused or unanswered once; run grantry list in a minute';
   return `${codeOf(report)}${options.afterRestore === true ? '' : '; grantry health says more'}`;

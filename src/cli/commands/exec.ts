@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import type { Command } from 'commander';
 import { GrantryError } from '../../base/errors.ts';
-import { checkKey, checkName, checkProviderId } from '../../base/ids.ts';
+import { checkKey, checkName, checkProviderId, commandFor } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import { wholeNumber } from '../../vault/settings.ts';
 import type { AccessToken, Grant, Vault } from '../../vault/types.ts';
@@ -91,7 +91,7 @@ async function connectedProviders(
   );
   if (grants.length > 0) return grants.map((grant) => grant.provider);
   throw new GrantryError('grant_not_found', `${tenant} has no grant (account ${account ?? 'default'}).`, {
-    action: `Connect one: grantry connect ${tenant} PROVIDER`,
+    action: `Connect one: ${commandFor('connect', { tenant, provider: 'PROVIDER', account: account ?? 'default' })}`,
   });
 }
 

@@ -10,9 +10,10 @@ import { type ClientFile, readClientFile } from '../import/client-file.ts';
 import { listClientFiles } from '../import/client-files.ts';
 import { definitionFor, type Imported, Importer, type ImportTarget } from '../import/importer.ts';
 import { epilogue } from '../options.ts';
-import { errorItem, toGrantryError, usageError } from '../terminal/errors.ts';
+import { toGrantryError, usageError } from '../terminal/errors.ts';
 import { counted } from '../terminal/present.ts';
 import { withProgress } from '../terminal/progress.ts';
+import { errorItem } from '../terminal/report.ts';
 import { printTable } from '../terminal/table.ts';
 
 interface ImportOptions {

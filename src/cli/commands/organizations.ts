@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { checkKey } from '../../base/ids.ts';
+import { checkKey, commandFor } from '../../base/ids.ts';
 import { toJson, writeKey } from '../../schemas/json.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
 import { resolveTenant } from '../current-tenant.ts';
@@ -45,8 +45,7 @@ async function organizations(
     DEFAULT: (each) => (each.default ? 'yes' : '-'),
   });
   if (!items.some(({ chosen }) => chosen)) {
-    const account = key.account === 'default' ? '' : ` --account ${key.account}`;
-    context.output.note(`None is chosen. Choose one: grantry set ${key.tenant} ${key.provider} org_id=ID${account}`);
+    context.output.note(`None is chosen. Choose one: ${commandFor('set', key, ' org_id=ID')}`);
   }
   const others = sharedWith.map(({ tenant }) => tenant).join(', ');
   if (others !== '') context.output.note(`Warning: the chosen organisation is also that of ${others}. ${sharedAdvice}`);

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { checkKey, type GrantKey } from '../../base/ids.ts';
+import { checkKey, commandFor, type GrantKey } from '../../base/ids.ts';
 import { toJson } from '../../schemas/json.ts';
 import type { RecoverReport, Vault } from '../../vault/types.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
@@ -97,10 +97,11 @@ function codeOf(report: RecoverReport): string | null {
   return report.outcome === 'failed' ? (report.error ?? 'internal') : null;
 }
 
-function detailOf(report: RecoverReport): string {
+/** Says what became of one grant, and what to do about it. */
+export function detailOf(report: RecoverReport): string {
   const texts: Readonly<Record<RecoverReport['outcome'], string>> = {
     recovered: 'it has new tokens',
-    refused: `every kept token was refused; run grantry connect ${report.tenant} ${report.provider}`,
+    refused: `every kept token was refused; run ${commandFor('connect', report)}`,
     under_way: 'another process is retrying it; run grantry list in a minute',
     not_needed: 'it is active',
     failed: `${report.error ?? 'internal'}; fix that, then run grantry recover again`,

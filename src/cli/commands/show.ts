@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { closestName } from '../../base/closest.ts';
 import { GrantryError } from '../../base/errors.ts';
-import { type CheckedKey, checkKey } from '../../base/ids.ts';
+import { type CheckedKey, checkKey, commandFor } from '../../base/ids.ts';
 import { toJson } from '../../schemas/json.ts';
 import type { Grant, TokenBudget, Vault } from '../../vault/types.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
@@ -83,7 +83,7 @@ function metadataText(value: unknown): string {
 }
 
 /** Names the nearest provider, or the tenant's other grants: one of them may be meant. */
-async function noGrant(vault: Vault, { tenant, provider, account }: CheckedKey): Promise<GrantryError> {
+export async function noGrant(vault: Vault, { tenant, provider, account }: CheckedKey): Promise<GrantryError> {
   // A key of a server may not list them all: then the error is shorter.
   const known = (await vault.providers.list().catch(() => [])).map(({ id }) => id);
   const near = known.includes(provider) || known.length === 0 ? null : closestName(provider, known);
@@ -93,6 +93,6 @@ async function noGrant(vault: Vault, { tenant, provider, account }: CheckedKey):
   const hint = near === null ? '' : ` Did you mean ${near}?`;
   const text = `${tenant} has no grant at ${provider} (account ${account}).${hint}${has}`;
   return new GrantryError('grant_not_found', text, {
-    action: `Connect the tenant: grantry connect ${tenant} ${near ?? provider}`,
+    action: `Connect the tenant: ${commandFor('connect', { tenant, provider: near ?? provider, account })}`,
   });
 }

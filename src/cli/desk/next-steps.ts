@@ -1,4 +1,4 @@
-import { type CheckedKey, defaultAccount } from '../../base/ids.ts';
+import { type CheckedKey, commandFor, defaultAccount } from '../../base/ids.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
 import { scopeKnowledge } from '../../providers/scope-knowledge.ts';
 import { lintScopes } from '../../providers/scope-lint.ts';
@@ -52,17 +52,14 @@ export function noteNextSteps(
   const lines: string[] = [];
   const first = of('consent')[0];
   if (first !== undefined) {
-    const command = `grantry connect ${first.tenant} ${first.provider}`;
-    lines.push(`A new consent is needed for ${namesOf(of('consent'))}: ${command}`);
+    lines.push(`A new consent is needed for ${namesOf(of('consent'))}: ${commandFor('connect', first)}`);
   }
   if (of('organization').length > 0) {
     lines.push(`The organisation is not known of ${namesOf(of('organization'))}: grantry health reads it`);
   }
   const narrow = of('scopes')[0];
   if (narrow !== undefined) {
-    lines.push(
-      `The scopes are odd of ${namesOf(of('scopes'))}: look at them with grantry show ${narrow.tenant} ${narrow.provider}`,
-    );
+    lines.push(`The scopes are odd of ${namesOf(of('scopes'))}: look at them with ${commandFor('show', narrow)}`);
   }
   if (lines.length === 0) return;
   output.note(dryRun ? 'Next, after the import:' : 'Next:');

@@ -1,22 +1,4 @@
 import { errorCodes, GrantryError } from '../../base/errors.ts';
-import { actionAsCommand } from '../../schemas/actions.ts';
-import { clean, jsonText } from './output.ts';
-
-/** Writes a failure to stderr and returns its exit code. */
-export function reportError(thrown: unknown, json: boolean): number {
-  const error = toGrantryError(thrown);
-  if (json) {
-    process.stderr.write(`${jsonText(errorItem(error))}\n`);
-  } else {
-    process.stderr.write(`grantry: ${clean(error.message)}\n`);
-    process.stderr.write(`         ${clean(actionAsCommand(error.action))}${waitHint(error)}\n`);
-  }
-  // Of an unknown exception only the frames are printed, and only on request: its message may hold a secret.
-  if (error.code === 'internal' && process.env['GRANTRY_LOG_LEVEL'] === 'debug') {
-    process.stderr.write(`${frames(thrown)}\n`);
-  }
-  return errorCodes[error.code].exit;
-}
 
 /** The exit code of a report on several grants: 4 as soon as one needs re-authorization, else the first failure's own. */
 export function exitCodeOf(codes: readonly (string | null)[]): number {
@@ -24,17 +6,6 @@ export function exitCodeOf(codes: readonly (string | null)[]): number {
     .filter((code) => code !== null)
     .map((code) => Object.entries(errorCodes).find(([known]) => known === code)?.[1].exit ?? 1);
   return exits.includes(4) ? 4 : (exits[0] ?? 0);
-}
-
-/** The JSON form of an error. */
-export function errorItem(error: GrantryError): Record<string, unknown> {
-  return {
-    code: error.code,
-    message: error.message,
-    action: actionAsCommand(error.action),
-    ...(error.reason === undefined ? {} : { reason: error.reason }),
-    ...(error.retryAfterMs === undefined ? {} : { retry_after: Math.ceil(error.retryAfterMs / 1000) }),
-  };
 }
 
 /** Converts a thrown value to a {@link GrantryError}. */
@@ -75,14 +46,4 @@ function fileError(error: NodeJS.ErrnoException & { path: string; code: string }
     action: 'Check the path and its permissions.',
     cause: error,
   });
-}
-
-function waitHint(error: GrantryError): string {
-  return error.retryAfterMs === undefined ? '' : ` Retry in ${Math.ceil(error.retryAfterMs / 1000)} s.`;
-}
-
-function frames(thrown: unknown): string {
-  const stack = thrown instanceof Error ? (thrown.stack ?? '') : '';
-  const lines = stack.split('\n').filter((line) => /^\s+at /.test(line));
-  return clean([thrown instanceof Error ? thrown.constructor.name : typeof thrown, ...lines].join('\n'));
 }

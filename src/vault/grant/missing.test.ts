@@ -35,6 +35,16 @@ it('names the grants of the same tenant, and of no other', async () => {
   });
 });
 
+it('tells the default account from the one that was meant', async () => {
+  await using bench = await makeBench({ profiles: ['zoho'] });
+  const { vault } = await bench.open();
+  const { key } = await bench.connect(vault, { provider: 'zoho' });
+  await expect(vault.getAccessToken({ ...key, account: 'second' })).rejects.toMatchObject({
+    message: 'acme has no grant at zoho (account second). It has one at zoho (account default).',
+    action: 'Use one of its grants. Connect it: grantry connect acme zoho --account second',
+  });
+});
+
 it('tells a key that is limited to providers nothing of the others', async () => {
   await using upstream = await makeUpstream({ api: (_, response) => response.end() });
   const { vault, url } = upstream;
@@ -60,6 +70,6 @@ it('tells a key that is limited to providers nothing of the others', async () =>
   ] as const;
   for (const [path, init] of routes) {
     expect(await detail(limited, path, init), path).not.toContain('plain');
-    expect(await detail(open, path, init), path).toContain('It has one at plain.');
+    expect(await detail(open, path, init), path).toContain('It has one at plain');
   }
 });

@@ -32,12 +32,17 @@ export async function missingGrant(context: VaultContext, key: CheckedKey): Prom
     await context.providers.require(key.provider, { orKept: true });
     const rows = await listGrants(context.store.db, { tenant: key.tenant, limit: neighboursMax * 2 });
     const living = rows.filter(({ state }) => state !== 'disconnected').slice(0, neighboursMax);
-    return living.length === 0 ? alone : new MissingGrantError(alone, living.map(nameOf).join(', '));
+    return living.length === 0
+      ? alone
+      : new MissingGrantError(alone, living.map((each) => nameOf(each, key)).join(', '));
   } catch (error) {
     return error instanceof GrantryError && error.reason === 'unknown_provider' ? error : alone;
   }
 }
 
-function nameOf({ provider, account }: GrantSummary): string {
-  return account === defaultAccount ? `one at ${provider}` : `one at ${provider} (account ${account})`;
+/** Names a grant. The account of a `default` one counts where the caller named another. */
+function nameOf({ provider, account }: GrantSummary, key: CheckedKey): string {
+  return account === defaultAccount && key.account === defaultAccount
+    ? `one at ${provider}`
+    : `one at ${provider} (account ${account})`;
 }

@@ -1,6 +1,6 @@
 import { errorReasonOf } from '../../base/error-reasons.ts';
 import { GrantryError, type GrantryErrorCode } from '../../base/errors.ts';
-import type { CheckedKey } from '../../base/ids.ts';
+import { type CheckedKey, commandFor, defaultAccount } from '../../base/ids.ts';
 import { type AttemptRow, listAttempts } from '../../storage/statements/attempts.ts';
 import type { GrantRow } from '../../storage/statements/grants.ts';
 import { compartmentOf } from '../bulkhead.ts';
@@ -16,17 +16,26 @@ import {
 } from './provider-failures.ts';
 
 /** The part of a grant's row that names it in errors. */
-type Named = Pick<GrantRow, 'client_id' | 'provider'>;
+type Named = Pick<GrantRow, 'client_id' | 'provider' | 'account'>;
 
 /** Names a grant in an error. */
 export function nameOf(row: Named): string {
-  return `the grant of ${row.client_id} at ${row.provider}`;
+  return `the grant of ${row.client_id} at ${row.provider}${labelOf(row)}`;
+}
+
+/** Tells one account of a tenant from its `default`. */
+function labelOf({ account }: Pick<GrantRow, 'account'>): string {
+  return account === defaultAccount ? '' : ` (account ${account})`;
+}
+
+function keyOf({ client_id: tenant, provider, account }: Named): CheckedKey {
+  return { tenant, provider, account };
 }
 
 /** The error for a first refusal, which the vault still has to confirm. */
 export function refusedOnce(row: Named, retryAfterMs: number, words: string | null = null): GrantryError {
   const told = words === null ? '' : ` (${words})`;
-  const text = `${row.provider} refused the refresh token of ${row.client_id} once${told}. A second try confirms or disproves that.`;
+  const text = `${row.provider} refused the refresh token of ${row.client_id}${labelOf(row)} once${told}. A second try confirms or disproves that.`;
   return new GrantryError('refresh_uncertain', text, { retryAfterMs, reason: 'refused' });
 }
 
@@ -60,15 +69,14 @@ export function answerUnreadable(row: Named, path: string): GrantryError {
   });
 }
 
-function recoverAction({ client_id: tenant, provider }: Named): string {
-  return `Mend the cause, which the log names, then run: grantry recover ${tenant} ${provider}`;
+function recoverAction(row: Named): string {
+  return `Mend the cause, which the log names, then run: ${commandFor('recover', keyOf(row))}`;
 }
 
 /** The error for a grant that does not exist or was disconnected. Callers need not tell the two apart. */
 export function noSuchGrant(key: CheckedKey): GrantryError {
-  const account = key.account === 'default' ? '' : ` (account ${key.account})`;
-  return new GrantryError('grant_not_found', `${key.tenant} has no grant at ${key.provider}${account}.`, {
-    action: `Connect it: grantry connect ${key.tenant} ${key.provider}`,
+  return new GrantryError('grant_not_found', `${key.tenant} has no grant at ${key.provider}${labelOf(key)}.`, {
+    action: `Connect it: ${commandFor('connect', key)}`,
   });
 }
 
@@ -87,18 +95,15 @@ const reasonTexts: Record<string, string> = {
 };
 
 /** The error for a condemned grant, with its reason. */
-export function mustReauthorize(
-  row: Pick<GrantRow, 'client_id' | 'provider' | 'reason'>,
-  words: string | null = null,
-): GrantryError {
+export function mustReauthorize(row: Named & Pick<GrantRow, 'reason'>, words: string | null = null): GrantryError {
   const reason = row.reason ?? reasons.refused;
   const text = reasonTexts[reason] ?? 'the provider no longer accepts its refresh token';
   const told = words === null ? '' : `; it said: ${words}`;
   return new GrantryError(
     'reauthorization_required',
-    `The grant of ${row.client_id} at ${row.provider} has ended: ${text} (${reason})${told}.`,
+    `The grant of ${row.client_id} at ${row.provider}${labelOf(row)} has ended: ${text} (${reason})${told}.`,
     {
-      action: `${row.client_id} must connect again: grantry connect ${row.client_id} ${row.provider}`,
+      action: `${row.client_id} must connect again: ${commandFor('connect', keyOf(row))}`,
       reason: errorReasonOf(reason),
     },
   );
@@ -126,7 +131,7 @@ export interface Blocker {
 /** Returns what forbids a refresh of a grant now, or undefined. */
 export async function refreshBlocker(context: VaultContext, row: GrantRow): Promise<Blocker | undefined> {
   if (row.state === 'disconnected') {
-    return blocked(noSuchGrant({ tenant: row.client_id, provider: row.provider, account: row.account }));
+    return blocked(noSuchGrant(keyOf(row)));
   }
   if (row.state === 'reauthorization_required') {
     return blocked(mustReauthorize(row, lastRefusal(await attemptsOn(context, row))));

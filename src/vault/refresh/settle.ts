@@ -265,7 +265,7 @@ async function settleRefusal(
   if (state === undefined || state === 'uncertain') return 'again';
   if (state === 'suspect') throw refusedOnce(plan.row, context.times.suspectConfirmMs, words);
   const row = await readGrant(context.store.db, tenant, grantId);
-  throw mustReauthorize(row ?? { client_id: tenant, provider: plan.row.provider, reason: reasons.refused }, words);
+  throw mustReauthorize(row ?? { ...plan.row, reason: reasons.refused }, words);
 }
 
 /** Settles an answer that is not about the grant, so it cannot harm the grant. */

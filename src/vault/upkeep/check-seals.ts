@@ -3,6 +3,7 @@ import { type SealPlace, systemTenant } from '../../crypto/tenant-keys.ts';
 import { sealedApps, sealedGrants } from '../../storage/statements/reseal.ts';
 import { openSecrets } from '../app/secrets.ts';
 import type { VaultContext } from '../context.ts';
+import { nameOf } from '../grant/refusals.ts';
 import { tokenPlace } from '../grant/tokens.ts';
 import { rowsOf, sealedValues } from './sealed-values.ts';
 
@@ -25,9 +26,8 @@ export async function checkSeals(context: Pick<VaultContext, 'store' | 'keys'>):
     (await context.keys.pin(tenant)).open(place, sealed);
   };
   for await (const row of rowsOf((page) => sealedGrants(db, page))) {
-    const { client_id: tenant, provider, account } = row;
-    const name = `the grant of ${tenant} at ${provider}${account === 'default' ? '' : ` (account ${account})`}`;
-    await check(name, async () => {
+    const tenant = row.client_id;
+    await check(nameOf(row), async () => {
       const { access_token, refresh_token } = row;
       if (access_token !== null) await opening(tenant, tokenPlace(row, 'access_token'), access_token)();
       if (refresh_token !== null) await opening(tenant, tokenPlace(row, 'refresh_token'), refresh_token)();

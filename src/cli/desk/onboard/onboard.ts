@@ -1,4 +1,4 @@
-import { type CheckedKey, checkKey, checkProviderId } from '../../../base/ids.ts';
+import { type CheckedKey, checkKey, checkProviderId, commandFor } from '../../../base/ids.ts';
 import { actionAsCommand } from '../../../schemas/actions.ts';
 import type { App, Grant, Vault } from '../../../vault/types.ts';
 import { authorize, checkOptions, readCode, redeem } from '../../commands/connect.ts';
@@ -75,7 +75,7 @@ function assertEnvironment(grant: Grant, wanted: string | undefined): void {
   if (wanted === undefined || (metadata['environment'] ?? 'production') === wanted) return;
   throw usageError(
     `${tenant} is connected to ${provider} already, and not to the environment ${wanted}. The grant stays as it is.`,
-    `Give the ${wanted} a tenant of its own, such as ${tenant}-${wanted}, or connect again: grantry connect ${tenant} ${provider} --environment ${wanted}`,
+    `Give the ${wanted} a tenant of its own, such as ${tenant}-${wanted}, or connect again: ${commandFor('connect', grant, ` --environment ${wanted}`)}`,
   );
 }
 

@@ -1,5 +1,5 @@
 import { GrantryError, isGrantryError } from '../../../base/errors.ts';
-import type { CheckedKey } from '../../../base/ids.ts';
+import { type CheckedKey, commandFor } from '../../../base/ids.ts';
 import type { Grant, Organizations, Vault } from '../../../vault/types.ts';
 import { organizationText, sharedAdvice } from '../../organizations.ts';
 import type { Steps } from './steps.ts';
@@ -30,7 +30,7 @@ export async function checkOrganization(
   if (expected !== undefined) assertExpected(key, chosen?.id ?? keptId(grant), { expected, told: text });
   if (chosen === undefined && found.items.length > 1) {
     const names = found.items.map(({ id, name }) => `${name ?? '-'} (${id})`).join(', ');
-    steps.leave(`Choose one of ${names}: grantry set ${key.tenant} ${key.provider} ${found.member}=ID`);
+    steps.leave(`Choose one of ${names}: ${commandFor('set', key, ` ${found.member}=ID`)}`);
     return steps.tell('organisation', 'open', 'the user has several, and none is chosen');
   }
   if (found.sharedWith.length > 0) {
@@ -46,7 +46,7 @@ function keptId(grant: Grant | null): string | undefined {
 }
 
 function assertExpected(
-  { tenant, provider }: CheckedKey,
+  key: CheckedKey,
   id: string | undefined,
   { expected, told }: { expected: string; told: string },
 ): void {
@@ -54,9 +54,9 @@ function assertExpected(
   const is = told === '-' ? 'is not known' : `is ${told}`;
   throw new GrantryError(
     'authorization_failed',
-    `The organisation of ${tenant} at ${provider} ${is}, and ${expected} was expected. The grant stays as it is.`,
+    `The organisation of ${key.tenant} at ${key.provider} ${is}, and ${expected} was expected. The grant stays as it is.`,
     {
-      action: `Connect again and choose the expected one: grantry connect ${tenant} ${provider} --expect-org ${expected}`,
+      action: `Connect again and choose the expected one: ${commandFor('connect', key, ` --expect-org ${expected}`)}`,
       reason: 'wrong_organization',
     },
   );
