@@ -22,6 +22,12 @@ export const importLineSchema = thing(
     clientSecret: secret(limits.clientSecretCharsMax)
       .optional()
       .meta({ description: 'The secret of that client. A stored one that differs stays, unless `replace` is true.' }),
+    /** The grant does not get them. */
+    appScopes: tokensInputShape.scopes.meta({
+      description:
+        'The scopes, separated by spaces, that the app of the client asks for if it is new or has none; without it ' +
+        'those of `scope`. The grant does not get them.',
+    }),
     /** Stores nothing, and tells what would happen. */
     dryRun: z.boolean().optional().meta({ description: 'True stores nothing, and tells what would happen.' }),
   },
@@ -47,6 +53,10 @@ export const importResultSchema = thing(
     differs: differs.optional(),
     /** Other grants that hold the same refresh token. */
     sharedWith: list(keyText).optional().meta({ description: 'Other grants that hold the same refresh token.' }),
+    /** The scopes that the app of the line gets, which had none. */
+    appScopes: list(z.string())
+      .optional()
+      .meta({ description: 'The scopes that the app of the line gets, which had none.' }),
     code: z.string().optional(),
     detail: z.string().optional(),
     action: z.string().optional(),

@@ -190,8 +190,8 @@ function report(context: Context, outcomes: readonly Outcome[], run: Run): void 
   context.output.note(`${counted(outcomes.length, 'file')}, ${failed === 0 ? 'no failures' : `${failed} failed`}.`);
 }
 
-function detail(outcome: Outcome, { replace }: Run): string {
-  const { error, result, differs = [], sharedWith = [] } = outcome;
+function detail(outcome: Outcome, { replace, dryRun }: Run): string {
+  const { error, result, differs = [], sharedWith = [], appScopes = [] } = outcome;
   if (error !== undefined) return `${error.message} ${error.action}`;
   const hint = (text: string): string => (replace ? '' : `; --replace ${text}`);
   const parts: string[] = [];
@@ -200,6 +200,7 @@ function detail(outcome: Outcome, { replace }: Run): string {
   if (result === 'disconnected') parts.push(`it was disconnected since${hint('connects it again')}`);
   if (differs.length > 0) parts.push(`stays different: ${differs.map(shortName).join(', ')}${hint('changes that')}`);
   if (sharedWith.length > 0) parts.push(`the same refresh token is stored for ${sharedWith.map(keyText).join(', ')}`);
+  if (appScopes.length > 0) parts.push(`the app had no scopes, and ${dryRun ? 'would get' : 'gets'} those of the file`);
   return parts.join('. ');
 }
 
@@ -225,6 +226,7 @@ function item(outcome: Outcome, run: Run): Record<string, unknown> {
     result: wordOf(outcome, run).replace(' ', '_'),
     differs: outcome.differs ?? [],
     shared_with: (outcome.sharedWith ?? []).map(checkKey),
+    ...(outcome.appScopes === undefined ? {} : { app_scopes: outcome.appScopes }),
     error: outcome.error === undefined ? null : errorItem(outcome.error),
     next: outcome.client?.next ?? [],
   };

@@ -31,8 +31,8 @@ export async function nextSteps(client: ImportedClient, definition: ProviderDefi
 }
 
 /**
- * True if the grant lacks the scope of the health call, or if the provider's table finds fault with its scopes. Where an env
- * file names none, what its token may do is known after a refresh.
+ * True if the grant lacks the scope of the health call, or if the provider's table finds fault with its scopes. The
+ * scopes of an env file are not the grant's: what its token may do is known after a refresh.
  */
 async function hasOddScopes(grant: Grant | null, definition: ProviderDefinition): Promise<boolean> {
   if (grant === null || grant.scopes.length === 0) return false;

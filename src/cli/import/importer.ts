@@ -21,6 +21,8 @@ export interface Imported {
   readonly differs: readonly string[];
   /** Other grants that hold the same refresh token. */
   readonly sharedWith: readonly GrantKey[];
+  /** The scopes that the app gets, which had none. */
+  readonly appScopes?: readonly string[];
 }
 
 export interface ImportOptions {
@@ -81,9 +83,10 @@ export class Importer {
     await this.#checkClient(vault, content, target);
     const { scopes } = await this.lint(content);
     for await (const result of vault.importLines(this.#lineOf(content, target, scopes))) {
-      const { code, detail = '', action, result: word, differs = [], sharedWith = [] } = result;
+      const { code, detail = '', action, result: word, differs = [], sharedWith = [], appScopes } = result;
       if (code !== undefined) throw new GrantryError(codeNamed(code), detail, action === undefined ? {} : { action });
-      if (word !== undefined) return { result: word, differs, sharedWith };
+      if (word === undefined) continue;
+      return { result: word, differs, sharedWith, ...(appScopes === undefined ? {} : { appScopes }) };
     }
     throw new GrantryError('internal', 'The vault gave no result for this file.');
   }
@@ -117,7 +120,8 @@ export class Importer {
       client_id: clientId,
       client_secret: clientSecret?.reveal(), // to the vault, which seals it
       refresh_token: refreshToken.reveal(), // to the vault, which seals it
-      scope: scopes.length === 0 ? undefined : scopes.join(' '),
+      // A list in a file is a wish: only the provider knows what the token may do.
+      app_scopes: scopes.length === 0 ? undefined : scopes.join(' '),
       metadata: {
         ...(target.dc === null ? {} : { dc: target.dc }),
         ...(orgId === undefined ? {} : { org_id: orgId }),

@@ -56,10 +56,6 @@ describe('scopes that a grant gains', () => {
     expect(after.generation).toBe(before.generation + 1);
     // The same callback again gives the same grant.
     expect((await vault.completeAuthorization(callback)).scopes).toEqual([leads, coql]);
-    await expect(vault.authorize({ ...key, redirectUri, addScopes: [coql] })).rejects.toMatchObject({
-      code: 'invalid_request',
-      message: expect.stringContaining('has these scopes already'),
-    });
   });
 
   it('are confirmed by an answer that names them', async () => {
@@ -71,6 +67,24 @@ describe('scopes that a grant gains', () => {
       scopes: [leads, coql],
       scopesAssumed: [],
     });
+    await expect(vault.authorize({ ...key, redirectUri, addScopes: [coql] })).rejects.toMatchObject({
+      code: 'invalid_request',
+      message: expect.stringContaining('has these scopes already'),
+    });
+  });
+
+  it('can be asked for again while they are only assumed', async () => {
+    const { bench, vault } = await connected();
+    await using _ = bench;
+    const first = await vault.authorize({ ...key, redirectUri, addScopes: [coql] });
+    // A person opens the callback without consenting, and the provider's answers name no scopes.
+    const grant = await vault.completeAuthorization(`${redirectUri}?status=success&state=${first.state}`);
+    expect(grant).toMatchObject({ scopes: [leads, coql], scopesAssumed: [coql] });
+    expect(families(bench)[0]?.scopes).toEqual([leads]);
+    await bench.jump(700_000);
+    const { url } = await vault.authorize({ ...key, redirectUri, addScopes: [coql] });
+    expect(await vault.completeAuthorization(await visit(bench, url))).toMatchObject({ scopes: [leads, coql] });
+    expect(families(bench)[0]?.scopes).toEqual([leads, coql]);
   });
 
   it('stay away when a person opens the callback without consenting, also while no refresh succeeds', async () => {

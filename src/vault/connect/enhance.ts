@@ -8,6 +8,7 @@ import type { OAuthClient } from '../../oauth/types.ts';
 import { grantDc } from '../../providers/data-centre.ts';
 import { hasScope } from '../../providers/scopes.ts';
 import type { AppRow } from '../../storage/statements/apps.ts';
+import { assumedScopes } from '../../storage/statements/grant-scopes.ts';
 import { findGrant, type GrantRow, metadataOf, scopesOfRow } from '../../storage/statements/grants.ts';
 import { type CheckedScopes, lintedScopes, reasonsOf } from '../app/app-scopes.ts';
 import { appFor, clientOf } from '../app/apps.ts';
@@ -25,14 +26,14 @@ import { prepareAuthorization, requestRow } from './authorize.ts';
 /** Scopes that an existing grant is to gain. */
 export interface Addition extends CheckedScopes {
   readonly app: AppRow;
-  /** The scopes that the grant lacks. */
+  /** The scopes that the grant lacks, or that no answer of the provider has named. */
   readonly adds: readonly string[];
 }
 
 /**
  * Decides what an existing grant gains: `scopes` are those that it has and the new ones.
  *
- * @throws {GrantryError} `grant_not_found`; `invalid_request` when it has them all
+ * @throws {GrantryError} `grant_not_found`; `invalid_request` when it has them all for certain
  */
 export async function additionFor(
   context: VaultContext,
@@ -46,13 +47,16 @@ export async function additionFor(
   const definition = await context.providers.require(key.provider);
   const { scopes: given, warnings } = await lintedScopes(definition, wanted.addScopes, reasonsOf(app));
   const has = scopesOfRow(row);
-  const adds = given.filter((scope) => !hasScope(definition, has, scope));
+  // An assumed scope may be asked for again: no answer has shown that the user granted it.
+  const assumed = await assumedScopes(context.store.db, { tenant: row.client_id, grantId: row.id });
+  const confirmed = has.filter((scope) => !assumed.includes(scope));
+  const adds = given.filter((scope) => !hasScope(definition, confirmed, scope));
   if (adds.length === 0) {
     throw invalidRequest(`The grant of ${key.tenant} at ${key.provider} has these scopes already.`, {
       action: 'Name the scopes that it lacks; grantry show prints those that it has.',
     });
   }
-  return { app, adds, scopes: [...has, ...adds], warnings };
+  return { app, adds, scopes: [...new Set([...has, ...adds])], warnings };
 }
 
 /** A started request for scopes: an address for the browser, and the row that waits for it. */

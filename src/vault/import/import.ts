@@ -68,7 +68,8 @@ type ParsedLine = ReturnType<typeof importLineSchema.parse>;
 async function storeLine(vault: Vault, key: CheckedKey, line: ParsedLine): Promise<Omit<ImportResult, 'line'>> {
   const { open, forget } = internalsOf(vault);
   const context = open();
-  const { tenant: _tenant, provider: _provider, account: _account, clientId, clientSecret, dryRun, ...tokens } = line;
+  const { tenant: _tenant, provider: _provider, account: _account, clientId, clientSecret, dryRun, ...rest } = line;
+  const { appScopes, ...tokens } = rest;
   const replace = tokens.replace === true;
   const bringsClient = clientId !== undefined || clientSecret !== undefined;
   const definition = await context.providers.require(key.provider);
@@ -78,7 +79,7 @@ async function storeLine(vault: Vault, key: CheckedKey, line: ParsedLine): Promi
     clientId,
     clientSecret,
     dc: typeof dc === 'string' ? dc : null,
-    scopes: tokens.scopes ?? [],
+    scopes: appScopes ?? tokens.scopes ?? [],
     replace,
   };
   const store = (app: LineApp | null, isDry: boolean) => {
@@ -86,7 +87,7 @@ async function storeLine(vault: Vault, key: CheckedKey, line: ParsedLine): Promi
     return handIn(context, key, input, { isImport: true, appLater: app?.isMissing === true, dryRun: isDry });
   };
   let app = bringsClient ? await appOfLine(context, key, { ...client, dryRun: true }) : null;
-  if (app !== null && dryRun !== true && (app.isMissing || app.replaced || app.fills === true)) {
+  if (app !== null && dryRun !== true && (app.isMissing || app.replaced || app.fills !== undefined)) {
     // A line whose tokens are refused changes no app.
     await store(app, true);
     app = await appOfLine(context, key, { ...client, dryRun: false });
@@ -109,6 +110,7 @@ async function storeLine(vault: Vault, key: CheckedKey, line: ParsedLine): Promi
     result: stored.result === 'unchanged' && app?.replaced === true ? 'replaced' : stored.result,
     differs: [...(app?.differs ?? []), ...stored.differs],
     ...(sharedWith.length === 0 ? {} : { sharedWith }),
+    ...(app?.fills === undefined ? {} : { appScopes: app.fills }),
   };
 }
 

@@ -7,6 +7,7 @@ import { splitScopes } from '../../providers/scopes.ts';
 import { type AppRow, findApp } from '../../storage/statements/apps.ts';
 import { lintedScopes } from '../app/app-scopes.ts';
 import { checkSecret, describeApp, putAppOf, tenantsOf } from '../app/apps.ts';
+import { fillScopes } from '../app/fill-scopes.ts';
 import { anyDc, openSecrets, pinSystemKeys, secretFor } from '../app/secrets.ts';
 import { fingerprinter, type VaultContext } from '../context.ts';
 
@@ -17,7 +18,7 @@ export interface LineClient {
   readonly clientId: string | undefined;
   readonly clientSecret: string | Secret | undefined;
   readonly dc: string | null;
-  /** The scopes of the tokens: a new app asks for the same. */
+  /** The scopes that an app without scopes is to ask for. */
   readonly scopes: readonly string[];
   readonly replace: boolean;
   readonly dryRun: boolean;
@@ -30,8 +31,8 @@ export interface LineApp {
   readonly differs: readonly ('client_id' | 'client_secret')[];
   /** True if a secret was replaced, or would be. */
   readonly replaced: boolean;
-  /** True if the app had no scopes, and gets those of the line. */
-  readonly fills?: boolean;
+  /** The scopes that an app gets that had none, or would get. */
+  readonly fills?: readonly string[];
 }
 
 /**
@@ -51,10 +52,11 @@ export async function appOfLine(context: VaultContext, key: CheckedKey, client: 
   if (await hasOtherSecret(context, row, client)) differs.push('client_secret');
   if (!client.replace || differs.length === 0) {
     // As for a new app: a list that was not valid at the first import is there now.
-    const fills = client.scopes.length > 0 && row.scopes === '[]' && !differs.includes('client_id');
-    if (fills && !client.dryRun)
-      await replaceClient(context, row, { ...client, clientId: undefined, clientSecret: undefined });
-    return { name, isMissing: false, differs, replaced: false, fills };
+    const definition = await context.providers.require(key.provider);
+    const isOpen = row.scopes === '[]' && !differs.includes('client_id');
+    const fills = isOpen ? await possibleScopes(definition, client.scopes) : [];
+    const isFilled = fills.length > 0 && (client.dryRun || (await fillScopes(context, row, fills)));
+    return { name, isMissing: false, differs, replaced: false, ...(isFilled ? { fills } : {}) };
   }
   if (!client.dryRun) await replaceClient(context, row, client);
   return { name, isMissing: false, differs: [], replaced: true };
@@ -89,7 +91,7 @@ async function makeApp(context: VaultContext, key: CheckedKey, name: string, cli
   return { name, isMissing: false, differs: [], replaced: false };
 }
 
-/** The scopes of tokens without those that the provider cannot have: a line about tokens must not fail for its app. */
+/** The scopes of a line without those that the provider cannot have: a line about tokens must not fail for its app. */
 async function possibleScopes(definition: ProviderDefinition, given: readonly string[]): Promise<string[]> {
   const all = splitScopes(definition, given);
   const { scopes, warnings } = await lintedScopes(definition, all, {}, { kept: all });
