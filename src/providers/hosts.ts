@@ -153,7 +153,10 @@ export function hasApiBase(definition: ProviderDefinition, place: Place): boolea
   }
 }
 
-/** Refuses text that URL parsers repair silently and differently; it is never an honest path. */
+/**
+ * Refuses text that URL parsers repair silently and differently; it is never an honest path. The product of a call is found by
+ * the path as it was given, so parsers must leave it as it is.
+ */
 function checkText(text: string): void {
   if (typeof text !== 'string') throw invalidRequest('The path or URL is missing or not a string.');
   if (text.length === 0 || text.length > limits.urlCharsMax * 4) throw invalidRequest('The URL is empty or too long.');
@@ -162,8 +165,8 @@ function checkText(text: string): void {
     throw invalidRequest('A path must start with a slash, and a URL with https://.');
   }
   if (text.startsWith('//')) throw invalidRequest('The path must start with only one slash.');
-  if (/(?:^|\/|%2f|%5c)(?:\.|%2e){2}(?:$|[/;]|%2f|%5c|%3b)/i.test(text.replace(/[?#].*$/s, ''))) {
-    throw invalidRequest('The path has a ".." in it.');
+  if (/(?:^|\/|%2f|%5c)(?:\.|%2e){1,2}(?:$|[/;]|%2f|%5c|%3b)/i.test(text.replace(/[?#].*$/s, ''))) {
+    throw invalidRequest('The path must not contain a "." or ".." between its slashes.');
   }
 }
 

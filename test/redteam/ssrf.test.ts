@@ -44,6 +44,8 @@ describe('S-01: the upstream is the pinned origin, and the caller gives only pat
     ['a backslash', '/\\evil.example/x', 400],
     ['two backslashes', '\\\\evil.example/x', 400],
     ['the folder above', '/a/../../x', 400],
+    ['the same folder', '/./a/x', 400],
+    ['the same folder, encoded', '/%2E/a/x', 400],
     ['the folder above, encoded', '/a/%2e%2E/x', 400],
     ['the folder above, with a parameter', '/a/..;/x', 400],
     ['the folder above, with an encoded parameter', '/a/..%3bx/x', 400],

@@ -91,6 +91,21 @@ export async function claimRevocationsOfGrant(
     .execute();
 }
 
+/** Claims revocations that were just queued, unless a worker has claimed them since. */
+export async function claimNewRevocations(
+  tx: WriteTx,
+  claim: { tenant: string; ids: readonly string[]; holdMs: number },
+): Promise<RevocationRow[]> {
+  return tx
+    .updateTable('grantry_revocations')
+    .set({ attempts: 1, next_at: sql<number>`${tx.now} + ${claim.holdMs}` })
+    .where('tenant', '=', claim.tenant)
+    .where('id', 'in', claim.ids)
+    .where('attempts', '=', 0)
+    .returningAll()
+    .execute();
+}
+
 /** Shreds a token that is revoked, dead or past its deadline. Returns false when it is gone already. */
 export async function deleteRevocation(tx: WriteTx, revocation: { tenant: string; id: string }): Promise<boolean> {
   return changedOne(

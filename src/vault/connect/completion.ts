@@ -21,7 +21,7 @@ import { fingerprinter, type VaultContext } from '../context.ts';
 import { assertKeepable } from '../grant/put/go-on.ts';
 import type { NewAuthorization } from '../grant/put/new-authorization.ts';
 import { type PutOptions, putAuthorization } from '../grant/put-authorization.ts';
-import { grantsEndedWith, queueRevocation, revokesAccount } from '../grant/revocations.ts';
+import { grantsEndedWith, queueRevocation, revokeDiscarded, revokesAccount } from '../grant/revocations.ts';
 import { isMoved, moved, standingOf, stands } from '../grant/standing.ts';
 import { learnOrganization } from '../organization/learn.ts';
 import { type Reason, reasons } from '../reasons.ts';
@@ -138,7 +138,7 @@ export async function completeConnectSessionOf(
     throw invalidRequest('This session has a user, so user is required.');
   }
   if (row.user_id !== null && !sameHash(hashText(row.user_id), input.user ?? '')) {
-    await discard(context, row, reasons.wrongUser);
+    await revokeDiscarded(context, row.tenant, await discard(context, row, reasons.wrongUser));
     throw failed("The user is not this session's user. The session's tokens are revoked or shredded.");
   }
   const enhancement = await pendingEnhancement(context, row);
@@ -172,7 +172,7 @@ export async function discardUnclaimed(context: VaultContext): Promise<void> {
   }
 }
 
-/** Queues tokens that never became a grant's for revocation. */
+/** Revokes tokens that never became a grant's. They stay queued if the provider does not answer. */
 export async function discardTokens(context: VaultContext, key: CheckedKey, tokens: NewAuthorization): Promise<void> {
   if (tokens.refreshToken === null) return;
   await fingerprinter(context);
@@ -182,11 +182,10 @@ export async function discardTokens(context: VaultContext, key: CheckedKey, toke
   for (let tries = 0; tries < triesMax; tries += 1) {
     const tenantKeys = await context.keys.pin(tenant, { fresh: true });
     const queued = await changing(context, async (change) => {
-      if (!(await tenantKeyStands(change.tx, { tenant, wrapped: tenantKeys.sealingKey }))) return false;
-      await queue(context, change, key, { tokens, tenantKeys, endsAccount, assertStanding });
-      return true;
+      if (!(await tenantKeyStands(change.tx, { tenant, wrapped: tenantKeys.sealingKey }))) return null;
+      return queue(context, change, key, { tokens, tenantKeys, endsAccount, assertStanding });
     });
-    if (queued) return;
+    if (queued !== null) return revokeDiscarded(context, tenant, queued);
   }
   context.logger.warn('tokens are shredded without being revoked', { tenant, provider: key.provider });
 }
@@ -211,7 +210,8 @@ async function end(
   if (!(await completeConnectSession(tx, ended))) throw changedMeanwhile();
 }
 
-async function discard(context: VaultContext, row: ConnectSessionRow, error: Reason): Promise<void> {
+/** Ends a session without a grant, and queues its tokens. Returns the ids of their entries. */
+async function discard(context: VaultContext, row: ConnectSessionRow, error: Reason): Promise<string[]> {
   await fingerprinter(context);
   const isTokenless = row.adds !== null && (await pendingEnhancement(context, row).catch(() => null)) !== null;
   const tokens = isTokenless
@@ -224,14 +224,15 @@ async function discard(context: VaultContext, row: ConnectSessionRow, error: Rea
   const tenantKeys = await context.keys.pin(row.tenant, { fresh: true });
   const endsAccount = await revokesAccount(context, row.provider);
   const assertStanding = await standingOf(context, row, tokens ?? { app: null });
-  await changing(context, async (change) => {
+  const queued = await changing(context, async (change) => {
     const { tenant, id, provider, account } = row;
-    if (!(await failConnectSession(change.tx, { tenant, id, error }))) return;
+    if (!(await failConnectSession(change.tx, { tenant, id, error }))) return [];
     const details = { session: id };
     change.recordOther({ type: 'session.failed', tenant, provider, account, reason: error, details });
-    if (tokens !== null) await queue(context, change, row, { tokens, tenantKeys, endsAccount, assertStanding });
+    return tokens === null ? [] : queue(context, change, row, { tokens, tenantKeys, endsAccount, assertStanding });
   });
   context.logger.info('a connect session ended without a grant', { tenant: row.tenant, session: row.id, error });
+  return queued;
 }
 
 async function queue(
@@ -239,9 +240,9 @@ async function queue(
   change: ChangeTransaction,
   { tenant, provider, account }: CheckedKey,
   discarded: Discarded,
-): Promise<void> {
+): Promise<string[]> {
   const { refreshToken: first, candidates = [] } = discarded.tokens;
-  if (first === null) return;
+  if (first === null) return [];
   try {
     await discarded.assertStanding(change);
   } catch (error) {
@@ -249,10 +250,14 @@ async function queue(
     // The new place must not get them.
     const text = 'tokens are shredded without being revoked: their provider or app was changed';
     context.logger.warn(text, { tenant, provider });
-    return;
+    return [];
   }
-  for (const refreshToken of [first, ...candidates])
-    await queueOne(context, change, { tenant, provider, account }, { ...discarded, refreshToken });
+  const queued: string[] = [];
+  for (const refreshToken of [first, ...candidates]) {
+    const id = await queueOne(context, change, { tenant, provider, account }, { ...discarded, refreshToken });
+    if (id !== null) queued.push(id);
+  }
+  return queued;
 }
 
 async function queueOne(
@@ -260,7 +265,7 @@ async function queueOne(
   change: ChangeTransaction,
   { tenant, provider, account }: CheckedKey,
   { tokens: { app, metadata }, tenantKeys, endsAccount, refreshToken }: Discarded & { readonly refreshToken: Secret },
-): Promise<void> {
+): Promise<string | null> {
   const fingerprint = (await fingerprinter(context))(refreshToken);
   const token = { tenant, provider, app, fingerprint, endsAccount };
   const row = await findGrant(change.tx, { tenant, provider, account });
@@ -269,10 +274,10 @@ async function queueOne(
   const isNamed = row !== undefined && (await isNamedInEvent(change.tx, named));
   if (isNamed || (await grantsEndedWith(change.tx, token)).length > 0) {
     context.logger.warn('tokens are shredded without being revoked: that would end a grant', { tenant, provider });
-    return;
+    return null;
   }
   const subject = { id: null, client_id: tenant, provider, account, app, metadata: JSON.stringify(metadata) };
-  await queueRevocation(context, change, subject, { refreshToken, tenantKeys });
+  return queueRevocation(context, change, subject, { refreshToken, tenantKeys });
 }
 
 function withSession(authorization: NewAuthorization, session: ConnectSessionRow): NewAuthorization {

@@ -13,6 +13,7 @@ import { isConnecting } from '../../storage/statements/connect-sessions.ts';
 import { type GrantRow, grantsOfApp, grantsWithRefreshToken, metadataOf } from '../../storage/statements/grants.ts';
 import {
   claimDueRevocations,
+  claimNewRevocations,
   claimRevocationsOfApps,
   claimRevocationsOfGrant,
   deleteRevocation,
@@ -36,13 +37,13 @@ export type Revocable = Pick<GrantRow, 'client_id' | 'provider' | 'account' | 'a
     readonly id: string | null;
   };
 
-/** Queues a sealed refresh token for revocation, in the transaction that ends its use. */
+/** Queues a sealed refresh token for revocation, in the transaction that ends its use. Returns the entry's id. */
 export async function queueRevocation(
   context: VaultContext,
   change: ChangeTransaction,
   row: Revocable,
   token: { refreshToken: Secret; tenantKeys: PinnedTenant },
-): Promise<void> {
+): Promise<string> {
   const id = newUuid(context.world);
   const fingerprint = await fingerprinter(context);
   const { provider, account, app } = row;
@@ -59,6 +60,7 @@ export async function queueRevocation(
     token_fingerprint: fingerprint(token.refreshToken),
     lifeMs: context.times.revocationLifeMs,
   });
+  return id;
 }
 
 /**
@@ -81,6 +83,22 @@ export async function revokeOfGrant(
   const revocation = told.find((word) => ends.some((end) => end.revocation === word)) ?? 'nothing';
   if (revocation !== 'shared') return { revocation };
   return { revocation, sharedWith: distinctKeys(ends.flatMap((end) => end.sharedWith ?? [])) };
+}
+
+/**
+ * Revokes tokens now that were just queued and never became a grant's, all at once: no worker may run here. A failure is left
+ * to the queue.
+ */
+export async function revokeDiscarded(context: VaultContext, tenant: string, ids: readonly string[]): Promise<void> {
+  if (ids.length === 0) return;
+  try {
+    const claim = { tenant, ids, holdMs: context.times.revocationHoldMs };
+    const entries = await changing(context, ({ tx }) => claimNewRevocations(tx, claim));
+    await Promise.all(entries.map((entry) => endOf(context, entry)));
+  } catch (error) {
+    if (!isGrantryError(error)) throw error;
+    context.logger.warn('a discarded token could not be revoked yet', { tenant, code: error.code });
+  }
 }
 
 /** Revokes the queued tokens of apps now, whether they are due or not, all at once. */

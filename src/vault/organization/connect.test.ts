@@ -137,11 +137,28 @@ describe.each(databaseKinds)('an expected organisation, on %s', (kind) => {
     const error = await vault.completeAuthorization(callback).catch((thrown: unknown) => thrown);
     expect(isGrantryError(error, 'authorization_failed') && error.reason).toBe('wrong_organization');
     expect(await vault.grants.get(key)).toMatchObject({ ...first });
-    expect(alive(bench)).toBe(2);
-    await upkeep(vault);
+    // At once: no worker may run where this caller is.
     expect(alive(bench)).toBe(1);
     expect(await codeOf(vault.completeAuthorization(callback))).toBe('authorization_failed');
     expect(await vault.health(key)).toMatchObject({ status: 'healthy', orgName: 'Umbrella' });
+  });
+
+  it.each([
+    ['answers with an error', async () => new Response('{}', { status: 503 })],
+    ['cannot be reached', () => Promise.reject(new TypeError('fetch failed'))],
+  ] as const)('leaves a refused token in the queue of a provider that %s', async (_name, answer) => {
+    const { bench, vault, world } = await stage(kind);
+    await using _ = bench;
+    const callback = await consent(bench, vault, 'user@us.example', { expectOrganization: umbrella.orgId });
+    const real = world.fetch.bind(world);
+    world.fetch = async (url, init) => (url.includes('/revoke') ? answer() : real(url, init));
+    const error = await vault.completeAuthorization(callback).catch((thrown: unknown) => thrown);
+    expect(isGrantryError(error, 'authorization_failed') && error.reason).toBe('wrong_organization');
+    expect(alive(bench)).toBe(1);
+    world.fetch = real;
+    await bench.jump(3_600_000);
+    await upkeep(vault);
+    expect(alive(bench)).toBe(0);
   });
 
   it('that cannot be read yet leaves the consent in the spool, where the same callback finds it', async () => {
