@@ -1,4 +1,5 @@
-import { slotsAdvice, slotsText } from '../../vault/grant/slots/words.ts';
+import type { Slots } from '../../schemas/slots.ts';
+import { slotsAdvice, slotsText, withoutRepeats } from '../../vault/grant/slots/words.ts';
 import type { App, Vault } from '../../vault/types.ts';
 import { type Finding, warn } from './finding.ts';
 
@@ -8,9 +9,9 @@ export async function slotFindings(vault: Vault, apps: readonly App[]): Promise<
   const registrations = new Map(
     apps.filter((app) => app.integrityFailed !== true).map((app) => [`${app.provider} ${app.clientId}`, app.name]),
   );
-  const texts = new Set<string>();
+  const found: Slots[] = [];
   for (const name of registrations.values()) {
-    for (const slots of await vault.apps.slots(name)) if (slots.filling) texts.add(slotsText(slots));
+    found.push(...(await vault.apps.slots(name)).filter(({ filling }) => filling));
   }
-  return [...texts].map((text) => warn('refresh tokens', text, slotsAdvice));
+  return withoutRepeats(found).map((slots) => warn('refresh tokens', slotsText(slots), slotsAdvice));
 }

@@ -1,6 +1,7 @@
 import { isGrantryError } from '../../base/errors.ts';
 import type { CheckedKey } from '../../base/ids.ts';
-import { slotsAdvice, slotsText } from '../../vault/grant/slots/words.ts';
+import type { Slots } from '../../schemas/slots.ts';
+import { slotsAdvice, slotsText, withoutRepeats } from '../../vault/grant/slots/words.ts';
 import type { Vault } from '../../vault/types.ts';
 import type { Output } from './output.ts';
 
@@ -17,17 +18,16 @@ export async function noteSlots(
   apps: readonly string[],
   connecting?: CheckedKey,
 ): Promise<void> {
-  const told: string[] = [];
+  const found: Slots[] = [];
   for (const app of apps) {
     const slots = await slotsOf(vault, app);
-    const filling = slots.filter((each) => each.filling).slice(0, toldMax);
-    for (const each of filling) told.push(slotsText(each, connecting));
+    found.push(...slots.filter((each) => each.filling).slice(0, toldMax));
   }
-  for (const text of new Set(told)) output.note(`Warning: ${text}`);
-  if (told.length > 0) output.note(slotsAdvice);
+  for (const each of withoutRepeats(found)) output.note(`Warning: ${slotsText(each, connecting)}`);
+  if (found.length > 0) output.note(slotsAdvice);
 }
 
-async function slotsOf(vault: Vault, app: string) {
+async function slotsOf(vault: Vault, app: string): Promise<readonly Slots[]> {
   try {
     return await vault.apps.slots(app);
   } catch (error) {

@@ -21,6 +21,17 @@ export function slotsText(slots: Slots, connecting?: CheckedKey): string {
   return `${full} ${nextText(slots, connecting)}`;
 }
 
+/** Drops what several apps of one client registration tell of the same user: they share its places. */
+export function withoutRepeats(all: readonly Slots[]): readonly Slots[] {
+  const told = new Map<string, Slots>();
+  for (const each of all) {
+    const { app, user, dc, tokens, upTo, max, next } = each;
+    const name = JSON.stringify([user, dc, tokens, upTo, max, next ?? app]);
+    if (!told.has(name)) told.set(name, each);
+  }
+  return [...told.values()];
+}
+
 function nextText({ next, upTo, max }: Slots, connecting: CheckedKey | undefined): string {
   const at = upTo >= max ? 'The next consent' : `A consent beyond ${max}`;
   if (next === null) return `${at} ends a token that no grant uses.`;
