@@ -1,3 +1,5 @@
+import { invalidRequest } from './errors.ts';
+
 declare global {
   interface JSON {
     /** Makes a value that `JSON.stringify` writes as this text (ECMAScript 2026). */
@@ -35,4 +37,16 @@ export function parseWithLongNumbers(text: string): unknown {
 /** Returns the text of a whole number that has too many digits for a JavaScript number; any other value as it is. */
 export function longNumber<T>(value: T, source: string): T | string {
   return typeof value === 'number' && !Number.isSafeInteger(value) && /^-?\d{16,64}$/.test(source) ? source : value;
+}
+
+/**
+ * Refuses a whole number beyond 2^53, as JSON is parsed or written: a caller's program has rounded it already, or would.
+ *
+ * @throws {GrantryError} `invalid_request`
+ */
+export function refuseRounded<T>(_name: string, value: T): T {
+  if (typeof value !== 'number' || !Number.isInteger(value) || Number.isSafeInteger(value)) return value;
+  throw invalidRequest('A whole number beyond 2^53 loses digits in JavaScript.', {
+    action: 'Give the number as text.',
+  });
 }

@@ -112,3 +112,12 @@ it('names the line that called in the trace of an error', async () => {
   const traces = failed.map((error) => (isGrantryError(error) ? error.stack : ''));
   expect(traces.map((trace) => trace?.includes('theCaller'))).toEqual(calls.map(() => true));
 });
+
+it('refuses an id that JavaScript rounded, and sends nothing', async () => {
+  const { sent, vault } = clientOf(() => new Response());
+  const metadata = { org_id: Number('170876000005062005') };
+  for (const change of [vault.updateMetadata(key, metadata), vault.storeTokens(key, { refreshToken: 'r', metadata })]) {
+    await expect(change).rejects.toMatchObject({ code: 'invalid_request', action: 'Give the number as text.' });
+  }
+  expect(sent).toEqual([]);
+});

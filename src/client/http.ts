@@ -1,5 +1,6 @@
 import type { z } from 'zod';
-import { GrantryError } from '../base/errors.ts';
+import { GrantryError, isGrantryError } from '../base/errors.ts';
+import { refuseRounded } from '../base/exact-json.ts';
 import { limits } from '../base/limits.ts';
 import type { Secret } from '../base/secret.ts';
 import type { World, WorldRequest } from '../base/world.ts';
@@ -96,8 +97,9 @@ export function segment(text: string): string {
 
 function writeBody(body: unknown): string {
   try {
-    return JSON.stringify(body);
+    return JSON.stringify(body, refuseRounded);
   } catch (error) {
+    if (isGrantryError(error)) throw error;
     throw new GrantryError('invalid_request', 'The request cannot be written as JSON.', { cause: error });
   }
 }

@@ -266,7 +266,7 @@ CREATE TRIGGER oauth_tokens_format_insert before insert on oauth_tokens for each
 CREATE TRIGGER oauth_tokens_format_update before update of access_token, refresh_token on oauth_tokens for each row when (substr(new.access_token, 1, 11) = 'gry1.R1JZAQ' and new.access_token is distinct from old.access_token or substr(new.refresh_token, 1, 11) = 'gry1.R1JZAQ' and new.refresh_token is distinct from old.refresh_token) begin select raise(abort, 'a process of Grantry 0.1.0 still runs: stop it'); end;
 CREATE UNIQUE INDEX oauth_tokens_key on oauth_tokens (client_id, provider, account);
 CREATE INDEX oauth_tokens_organization on oauth_tokens
-  (provider, (case when json_valid(metadata) then cast(metadata ->> 'org_id' as text) end));
+  (provider, (case when json_valid(metadata) then cast(json_extract(metadata, '$.org_id') as text) end));
 CREATE INDEX oauth_tokens_refresh_fingerprint on oauth_tokens (refresh_fingerprint);
 CREATE INDEX oauth_tokens_slots on oauth_tokens (app, consent_user, consented_at);
 CREATE UNIQUE INDEX oauth_tokens_tenant_id on oauth_tokens (client_id, id);

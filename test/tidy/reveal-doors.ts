@@ -31,6 +31,7 @@ export const revealDoors: Readonly<Record<string, string>> = {
   'src/vault/organization/ask.ts': 'asks the API of the provider that issued a token whose organisation it is for',
   'src/vault/hand-out/held-token.ts': 'hands the access token to the caller',
   'src/vault/checks.ts': 'checks a token that was handed in',
+  'src/vault/grant/check-metadata.ts': 'compares metadata with the tokens that came with it',
   'src/vault/refresh/save.ts': 'packs a token set to be sealed',
   'src/vault/spool/head.ts': 'packs an answer to be sealed into the spool, and unpacks it',
   'src/vault/grant/tokens.ts': 'unpacks a candidate’s token set',

@@ -1,8 +1,9 @@
 import { invalidRequest } from '../errors.ts';
+import { parseWithLongNumbers } from '../exact-json.ts';
 import { limits } from '../limits.ts';
 
 /**
- * Parses JSON of bounded depth and size. The parser's own messages quote the text, which may hold a secret, so they are
+ * Parses JSON of bounded depth and size. A long number, such as an id in metadata, keeps its digits as a text. The parser's own messages quote the text, which may hold a secret, so they are
  * dropped.
  *
  * @throws {GrantryError} `invalid_request`
@@ -20,7 +21,8 @@ export function parseJson(text: string): unknown {
   if (membersOf(value) > limits.requestJsonMembersMax) {
     throw invalidRequest(`The JSON has more than ${limits.requestJsonMembersMax} members.`);
   }
-  return value;
+  // Only now, as this way of parsing recurses.
+  return /\d{16}/.test(text) ? parseWithLongNumbers(text) : value;
 }
 
 function depthOf(value: unknown, most: number): number {

@@ -158,3 +158,24 @@ it('an action names a route over HTTP', async () => {
   const { text } = await server.call('GET', tokenPath);
   expect(JSON.parse(text).action).toBe('Connect it: POST /v1/connect-sessions');
 });
+
+it('an id of many digits in metadata keeps them all, from each route that takes it', async () => {
+  await using server = await makeServerBench();
+  await server.bench.addApp(server.vault, 'strict');
+  const path = '/v1/tenants/acme/grants/strict';
+  const tokens = '"app":"strict","refresh_token":"token-of-acme"';
+  const metadata = (id: string) => `"metadata":{"org_id":${id},"deep":[{"id":-${id}}]}`;
+  const json = { 'content-type': 'application/json' };
+  const ndjson = { 'content-type': 'application/x-ndjson' };
+  const line = `{"tenant":"globex","provider":"strict",${tokens},${metadata('170876000005062007')}}`;
+  const kept = [
+    ['PUT', path, json, `{${tokens},${metadata('170876000005062005')}}`, 'acme', '170876000005062005'],
+    ['PATCH', path, json, `{${metadata('170876000005062006')}}`, 'acme', '170876000005062006'],
+    ['POST', '/v1/import', ndjson, line, 'globex', '170876000005062007'],
+  ] as const;
+  for (const [method, route, headers, body, tenant, id] of kept) {
+    await server.call(method, route, { headers, body });
+    const grant = await server.vault.grants.get({ tenant, provider: 'strict' });
+    expect(grant?.metadata).toEqual({ org_id: id, deep: [{ id: `-${id}` }] });
+  }
+});

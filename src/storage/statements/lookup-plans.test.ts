@@ -90,6 +90,10 @@ it('an operator makes the same indexes before an upgrade', () => {
   for (const statement of lookupIndexes.postgres.split(';\n')) expect(page).toContain(`    ${statement};\n`);
 });
 
+it('a program with an SQLite before 3.38 reads the schema, as no index uses an operator for JSON', () => {
+  expect(readFileSync('test/snapshots/schema.sqlite.sql', 'utf8')).not.toContain('->');
+});
+
 /** A database with many events of one tenant, and many grants at one provider. */
 async function filled(database: string): Promise<OpenedStore> {
   const store = await openStore({ database, world: systemWorld() });

@@ -10,7 +10,7 @@ const namedMax = 20;
  * table that was taken over it may be no JSON: such a row is in no organisation.
  */
 const orgId: Readonly<Record<StoreKind, RawBuilder<string | null>>> = {
-  sqlite: sql`(case when json_valid(metadata) then cast(metadata ->> 'org_id' as text) end)`,
+  sqlite: sql`(case when json_valid(metadata) then cast(json_extract(metadata, '$.org_id') as text) end)`,
   postgres: sql`(metadata ->> 'org_id')`,
 };
 

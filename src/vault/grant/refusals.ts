@@ -1,7 +1,7 @@
 import { errorReasonOf } from '../../base/error-reasons.ts';
 import { GrantryError, type GrantryErrorCode } from '../../base/errors.ts';
 import { type CheckedKey, commandFor, defaultAccount } from '../../base/ids.ts';
-import { type AttemptRow, listAttempts } from '../../storage/statements/attempts.ts';
+import { type AttemptRow, listAttempts, mayStillAnswer } from '../../storage/statements/attempts.ts';
 import type { GrantRow } from '../../storage/statements/grants.ts';
 import { compartmentOf } from '../bulkhead.ts';
 import type { VaultContext } from '../context.ts';
@@ -41,6 +41,16 @@ export function refusedOnce(row: Named, retryAfterMs: number, words: string | nu
 
 /** The cause of an error about an answer that arrived and is of no use; the message says why. */
 export class UselessAnswerError extends Error {}
+
+/** What an attempt's row says where no answer came. */
+export const wordsOfLoss = 'the answer was lost';
+
+/** What was wrong with the answer to the newest attempt; undefined if none came. */
+function uselessAnswer([newest]: readonly AttemptRow[]): UselessAnswerError | undefined {
+  if (newest?.outcome !== 'unknown' || mayStillAnswer(newest)) return undefined;
+  const { detail } = newest;
+  return detail === null || detail === wordsOfLoss ? undefined : new UselessAnswerError(detail);
+}
 
 /** The error for a refresh whose outcome is unknown. */
 export function answerLost(row: Named, retryAfterMs: number, cause?: unknown): GrantryError {
@@ -184,7 +194,9 @@ function backOffError(row: GrantRow, retryAfterMs: number, attempts: readonly At
   }
   if (row.reason === reasons.answerRefused) return answerSetAside(row, retryAfterMs);
   const isRefused = row.state === 'suspect' || row.reason === reasons.candidate || row.reason === reasons.storedRefused;
-  return isRefused ? refusedOnce(row, retryAfterMs, lastRefusal(attempts)) : answerLost(row, retryAfterMs);
+  return isRefused
+    ? refusedOnce(row, retryAfterMs, lastRefusal(attempts))
+    : answerLost(row, retryAfterMs, uselessAnswer(attempts));
 }
 
 const failureClasses = [

@@ -9,10 +9,10 @@ import { apiOrigin } from '../../providers/hosts.ts';
 import { placeHash } from '../../providers/place.ts';
 import { findGrant, type GrantRow, grantsWithRefreshToken } from '../../storage/statements/grants.ts';
 import { appFor } from '../app/apps.ts';
-import { checkHoldsNone, checkMetadata, checkScopes, checkSeconds, checkToken } from '../checks.ts';
+import { checkScopes, checkSeconds, checkToken } from '../checks.ts';
 import { fingerprinter, type VaultContext } from '../context.ts';
 import type { Grant, StoredTokens, TokensInput } from '../types.ts';
-
+import { checkHoldsNone, checkMetadata } from './check-metadata.ts';
 import { describeGrant } from './grants.ts';
 import type { NewAuthorization } from './put/new-authorization.ts';
 import { type PutOptions, putAuthorization } from './put-authorization.ts';

@@ -58,3 +58,20 @@ it('tries a grant again at once when its data centre is corrected', async () => 
   await vault.updateMetadata(acme, { dc: 'eu' });
   expect(await vault.getAccessToken(acme)).toMatchObject({ dc: 'eu' });
 });
+
+it('an id that JavaScript rounded is refused, with the advice to give it as text', async () => {
+  await using bench = await makeBench();
+  const { vault } = await bench.open();
+  const { key } = await bench.connect(vault);
+  const rounded = Number('170876000005062005');
+  for (const metadata of [{ org_id: rounded }, { deep: [{ id: -rounded }] }]) {
+    for (const change of [
+      vault.updateMetadata(key, metadata),
+      vault.storeTokens(key, { refreshToken: 'r', metadata }),
+    ]) {
+      await expect(change).rejects.toMatchObject({ code: 'invalid_request', action: 'Give the number as text.' });
+    }
+  }
+  const kept = { org_id: '170876000005062005', count: Number.MAX_SAFE_INTEGER, share: 0.5 };
+  expect((await vault.updateMetadata(key, kept)).metadata).toEqual(kept);
+});

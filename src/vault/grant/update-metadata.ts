@@ -1,10 +1,11 @@
 import { checkKey, type GrantKey } from '../../base/ids.ts';
 import { findGrant, lockGrant, metadataOf } from '../../storage/statements/grants.ts';
 import { changing } from '../changing.ts';
-import { checkMetadataSize, checkObject } from '../checks.ts';
+import { checkObject } from '../checks.ts';
 import type { VaultContext } from '../context.ts';
 import type { Grant } from '../types.ts';
 import { changeColumns } from './change-facts.ts';
+import { checkMetadataSize } from './check-metadata.ts';
 import { describeGrant } from './grants.ts';
 import { missingGrant } from './missing.ts';
 import { withOrganization } from './new-metadata.ts';

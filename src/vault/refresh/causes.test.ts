@@ -39,6 +39,28 @@ it('names the token type that the definition does not know', async () => {
   }
 });
 
+it('names a useless answer to every caller where tokens rotate', async () => {
+  await using bench = await makeBench({ profiles: ['strict'] });
+  const { vault, key } = await answering(bench, { access_token: 'at', token_type: 'Odd', expires_in: 3_600 }, 'strict');
+  for (const _ of ['the refresh', 'a caller during the back-off']) {
+    const error = await failureOf(vault.getAccessToken(key));
+    expect(error).toMatchObject({ code: 'refresh_uncertain', reason: 'unusable_answer' });
+    expect(error.message).toContain('its token type "Odd"');
+  }
+});
+
+it('names the status of a failed provider to every caller where tokens rotate', async () => {
+  await using bench = await makeBench({ profiles: ['strict'] });
+  const { vault } = await bench.open();
+  const { key } = await bench.connect(vault);
+  bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'status', status: 500, when: 'after' } });
+  for (const _ of ['the refresh', 'a caller during the back-off']) {
+    const error = await failureOf(vault.getAccessToken(key));
+    expect(error).toMatchObject({ code: 'refresh_uncertain', reason: 'unusable_answer' });
+    expect(error.message).toContain('strict answered with status 500');
+  }
+});
+
 it('names the refused app, its data centre and what the provider said', async () => {
   await using bench = await makeBench({ profiles: ['zoho'] });
   const { vault, world } = await bench.open();

@@ -13,7 +13,14 @@ import { type ChangeTransaction, changing } from '../changing.ts';
 import { fingerprinter, isoNow, type VaultContext } from '../context.ts';
 import { factsOf } from '../grant/facts.ts';
 import { providerFailure, providerFailures, refusalWords } from '../grant/provider-failures.ts';
-import { answerLost, answerSetAside, mustReauthorize, refusedOnce, UselessAnswerError } from '../grant/refusals.ts';
+import {
+  answerLost,
+  answerSetAside,
+  mustReauthorize,
+  refusedOnce,
+  UselessAnswerError,
+  wordsOfLoss,
+} from '../grant/refusals.ts';
 import { revokeOfGrant } from '../grant/revocations.ts';
 import { reasons } from '../reasons.ts';
 import { refusesCandidateClient, settleRefusedCandidateClient } from './candidate-client.ts';
@@ -217,7 +224,7 @@ export async function settleLostAnswer(
   const why = cause instanceof UselessAnswerError ? cause.message : null;
   await changing(context, async (change) => {
     const { tx } = change;
-    await endAttempt(tx, claim, 'unknown', why ?? (isAnswered ? 'the answer was useless' : 'the answer was lost'));
+    await endAttempt(tx, claim, 'unknown', why ?? wordsOfLoss);
     const verdict: GrantVerdict = rotates
       ? { state: 'uncertain', reason: reasons.answerLost, retryInMs, keepLease, at }
       : unchanged(context, plan, claim, code, pauseMs);
@@ -283,7 +290,13 @@ async function settleFailure(
   if (outcome.class === 'unavailable' && rotation !== 'none' && replayAfterLoss) {
     const retryAfterMs = outcome.retryAfterMs ?? undefined;
     const { isAnswered } = outcome;
-    return settleLostAnswer(context, plan, claim, new Error(`status ${outcome.status}`), { retryAfterMs, isAnswered });
+    return settleLostAnswer(
+      context,
+      plan,
+      claim,
+      new UselessAnswerError(`${plan.row.provider} answered with status ${outcome.status}`),
+      { retryAfterMs, isAnswered },
+    );
   }
   const mayBeUnderWay = outcome.class === 'unavailable' && !outcome.isAnswered;
   const keepLease = plan.leaseKind === 'strict' && mayBeUnderWay;
