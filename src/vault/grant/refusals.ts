@@ -42,10 +42,10 @@ export function refusedOnce(row: Named, retryAfterMs: number, words: string | nu
 /** The cause of an error about an answer that arrived and is of no use; the message says why. */
 export class UselessAnswerError extends Error {}
 
-/** What an attempt's row says where no answer came. */
+/** The words in an attempt's row where no answer came. */
 export const wordsOfLoss = 'the answer was lost';
 
-/** What was wrong with the answer to the newest attempt; undefined if none came. */
+/** Returns the fault of the answer to the newest attempt; undefined if none came. */
 function uselessAnswer([newest]: readonly AttemptRow[]): UselessAnswerError | undefined {
   if (newest?.outcome !== 'unknown' || mayStillAnswer(newest)) return undefined;
   const { detail } = newest;
