@@ -1,4 +1,4 @@
-/** The advice of the commands about one account of several leaves the tenant's other grants alone. */
+/** The advice of the commands about one account of several leaves the tenant's other grants untouched. */
 import { expect, it } from 'vitest';
 import { makeBench } from '../../../test/support/bench.ts';
 import { noteNextSteps } from '../desk/next-steps.ts';

@@ -1,4 +1,4 @@
-/** An error about one account of several names it, and its advice leaves the others alone. */
+/** An error about one account of several names it, and its advice leaves the others untouched. */
 import { expect, it } from 'vitest';
 import { grantRow } from '../../../test/support/grant-fixtures.ts';
 import { answerLost, answerSetAside, answerUnreadable, mustReauthorize, noSuchGrant, refusedOnce } from './refusals.ts';
