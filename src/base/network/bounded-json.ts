@@ -3,8 +3,8 @@ import { parseWithLongNumbers } from '../exact-json.ts';
 import { limits } from '../limits.ts';
 
 /**
- * Parses JSON of bounded depth and size. A long number, such as an id in metadata, keeps its digits as a text. The parser's own messages quote the text, which may hold a secret, so they are
- * dropped.
+ * Parses JSON of bounded depth and size. A long number, such as an id in metadata, keeps its digits as a text. The parser's
+ * own messages quote the text, which may hold a secret, so they are dropped.
  *
  * @throws {GrantryError} `invalid_request`
  */

@@ -28,6 +28,13 @@ export async function insertRevocation(
     .execute();
 }
 
+/** Counts a try, and keeps other workers away for `holdMs`. */
+function claiming(tx: WriteTx, holdMs: number) {
+  return tx
+    .updateTable('grantry_revocations')
+    .set((column) => ({ attempts: column('attempts', '+', 1), next_at: sql<number>`${tx.now} + ${holdMs}` }));
+}
+
 /**
  * Claims revocations that are due, of all tenants, the longest waiting first. No other worker gets them for `holdMs`: a
  * worker that dies delays them by that time. `attempts` counts this claim; rescheduling must name it.
@@ -37,9 +44,7 @@ export async function claimDueRevocations(
   claim: { limit: number; holdMs: number; exceptProviders?: readonly string[] },
 ): Promise<RevocationRow[]> {
   const { exceptProviders = [] } = claim;
-  return tx
-    .updateTable('grantry_revocations')
-    .set((column) => ({ attempts: column('attempts', '+', 1), next_at: sql<number>`${tx.now} + ${claim.holdMs}` }))
+  return claiming(tx, claim.holdMs)
     .where((where) => {
       const due = where
         .selectFrom('grantry_revocations')
@@ -61,9 +66,7 @@ export async function claimRevocationsOfApps(
   tx: WriteTx,
   claim: { apps: readonly string[]; holdMs: number; limit: number },
 ): Promise<RevocationRow[]> {
-  return tx
-    .updateTable('grantry_revocations')
-    .set((column) => ({ attempts: column('attempts', '+', 1), next_at: sql<number>`${tx.now} + ${claim.holdMs}` }))
+  return claiming(tx, claim.holdMs)
     .where((where) => {
       const waiting = where
         .selectFrom('grantry_revocations')
@@ -82,9 +85,7 @@ export async function claimRevocationsOfGrant(
   tx: WriteTx,
   claim: { tenant: string; grantId: string; holdMs: number },
 ): Promise<RevocationRow[]> {
-  return tx
-    .updateTable('grantry_revocations')
-    .set((column) => ({ attempts: column('attempts', '+', 1), next_at: sql<number>`${tx.now} + ${claim.holdMs}` }))
+  return claiming(tx, claim.holdMs)
     .where('tenant', '=', claim.tenant)
     .where('grant_id', '=', claim.grantId)
     .returningAll()
@@ -96,9 +97,7 @@ export async function claimNewRevocations(
   tx: WriteTx,
   claim: { tenant: string; ids: readonly string[]; holdMs: number },
 ): Promise<RevocationRow[]> {
-  return tx
-    .updateTable('grantry_revocations')
-    .set({ attempts: 1, next_at: sql<number>`${tx.now} + ${claim.holdMs}` })
+  return claiming(tx, claim.holdMs)
     .where('tenant', '=', claim.tenant)
     .where('id', 'in', claim.ids)
     .where('attempts', '=', 0)

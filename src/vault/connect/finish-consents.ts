@@ -35,11 +35,8 @@ export async function finishConsents(
 ): Promise<void> {
   // A copy of a database must not take what belongs to the original.
   if (context.guard.reason !== null) return;
-  const now = context.world.now();
   const consents = consentsOf(context);
-  const swept = { reservedBefore: now - context.times.spoolKeptMs, unreadBefore: now - context.condemnedKeptMs };
-  await endSetAside(context, swept.unreadBefore);
-  const entries = await consents.list('consent', swept);
+  const entries = await consents.list('consent', only === undefined ? await endOld(context) : {});
   if (unread) entries.push(...(await consents.list('unread')));
   for (const entry of entries) {
     if (isLeftToHolder(context, entry) || (only !== undefined && !isOf(entry.head, only))) continue;
@@ -53,7 +50,18 @@ export async function finishConsents(
   }
 }
 
-/** Queues the tokens of answers that were set aside too long ago for revocation: the provider still keeps a place for each. */
+/**
+ * Revokes what answers hold that were set aside too long ago. Returns the times before which files are swept. Callers who wait
+ * for one grant leave both to the upkeep: its providers may be slow.
+ */
+async function endOld(context: VaultContext): Promise<{ reservedBefore: number; unreadBefore: number }> {
+  const now = context.world.now();
+  const unreadBefore = now - context.condemnedKeptMs;
+  await endSetAside(context, unreadBefore);
+  return { reservedBefore: now - context.times.spoolKeptMs, unreadBefore };
+}
+
+/** Revokes the tokens of answers that were set aside too long ago: the provider still keeps a place for each. */
 async function endSetAside(context: VaultContext, before: number): Promise<void> {
   for (const entry of await consentsOf(context).list('unread')) {
     if (entry.writtenAt >= before) continue;

@@ -240,7 +240,7 @@ function isCandidatesTurn(
   const { rotation } = known.definition.refreshToken;
   if (rotation !== 'timed_overlap' && rotation !== 'retire_on_use') return true;
   if (known.leftMs !== null && known.leftMs <= 0) return true;
-  const later = known.prior.filter((attempt) => attempt.fence > candidate.fence && isUnresolved(attempt));
-  const last = later.toSorted((one, other) => other.fence - one.fence)[0];
+  // The newest attempts come first.
+  const last = known.prior.find((attempt) => attempt.fence > candidate.fence && isUnresolved(attempt));
   return last === undefined || last.candidate_id === candidate.id;
 }
