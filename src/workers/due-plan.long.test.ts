@@ -1,22 +1,13 @@
 /** Tests the cost of a worker's search for due grants among 100,000: it uses the index on state and due time. */
 import { DatabaseSync } from 'node:sqlite';
-import {
-  DummyDriver,
-  Kysely,
-  PostgresAdapter,
-  PostgresQueryCompiler,
-  SqliteAdapter,
-  SqliteQueryCompiler,
-  sql,
-} from 'kysely';
+import { sql } from 'kysely';
 import { Client } from 'pg';
 import { expect, it } from 'vitest';
 import { scratchDatabase, scratchSqlite } from '../../test/support/postgres.ts';
+import { postgresPlan, type Statement, sqlitePlan, statementOf } from '../../test/support/query-plan.ts';
 import { systemWorld } from '../base/system-world.ts';
 import { writes } from '../storage/database.ts';
-import type { StoreKind } from '../storage/engine/engine.ts';
 import { migrate } from '../storage/migrations/migrate.ts';
-import type { Schema } from '../storage/schema.ts';
 import { claimDueGrants } from '../storage/statements/due.ts';
 import { type OpenedStore, openStore } from '../storage/store.ts';
 
@@ -29,10 +20,7 @@ it('on sqlite', async () => {
   await fill(store);
   database.exec('analyze');
   database.function('grantry_now', () => Date.now());
-  const { text, parameters } = await statement('sqlite', store);
-  const bound = parameters.filter((value) => typeof value === 'string' || typeof value === 'number');
-  const plan = database.prepare(`explain query plan ${text}`).all(...bound);
-  const said = plan.map((step) => String(step['detail'])).join('\n');
+  const said = sqlitePlan(database, await claimStatement(store));
   expect(said).toMatch(/SEARCH oauth_tokens USING (COVERING )?INDEX \w*due\w* \(state=\? AND due_at<\?\)/);
   expect(said).not.toMatch(/SCAN oauth_tokens/);
   database.close();
@@ -48,12 +36,7 @@ it('on postgres', async () => {
   const client = new Client({ connectionString: scratch.database });
   await client.connect();
   await client.query('analyze oauth_tokens');
-  const { text, parameters } = await statement('postgres', store);
-  const { rows: plan } = await client.query<{ 'QUERY PLAN': string }>({
-    text: `explain ${text}`,
-    values: [...parameters],
-  });
-  const said = plan.map((line) => line['QUERY PLAN']).join('\n');
+  const said = await postgresPlan(client, await claimStatement(store));
   expect(said).toMatch(/Index Scan using \w*due\w* on oauth_tokens/);
   expect(said).toMatch(/Index Cond: .*state = .*due_at <= /);
   expect(said).not.toContain('Seq Scan on oauth_tokens');
@@ -94,24 +77,12 @@ async function fill(store: OpenedStore): Promise<void> {
 }
 
 /** Returns the exact statement that workers send. */
-async function statement(
-  kind: StoreKind,
-  store: OpenedStore,
-): Promise<{ text: string; parameters: readonly unknown[] }> {
-  const seen: { text: string; parameters: readonly unknown[] }[] = [];
-  const db = new Kysely<Schema>({
-    dialect: {
-      createAdapter: () => (kind === 'postgres' ? new PostgresAdapter() : new SqliteAdapter()),
-      createDriver: () => new DummyDriver(),
-      createIntrospector: () => expect.unreachable('nothing is introspected'),
-      createQueryCompiler: () => (kind === 'postgres' ? new PostgresQueryCompiler() : new SqliteQueryCompiler()),
-    },
-    log: ({ query }) => void seen.push({ text: query.sql, parameters: query.parameters }),
-  });
-  await store.transaction(({ now, changeMark, locked, rows }) =>
-    claimDueGrants(Object.assign(db, { now, changeMark, locked, rows, [writes]: true } as const), claim),
+function claimStatement(store: OpenedStore): Promise<Statement> {
+  return statementOf(store.kind, (db) =>
+    store.transaction(({ now, changeMark, locked, rows }) =>
+      claimDueGrants(Object.assign(db, { now, changeMark, locked, rows, [writes]: true } as const), claim),
+    ),
   );
-  return seen[0] ?? expect.unreachable('nothing was sent');
 }
 
 const claim = { state: 'active', limit: 32, holdMs: 120_000, doubtHoldMs: 10_000, exceptProviders: ['full'] } as const;

@@ -1,23 +1,15 @@
 /** The look-ups of a grant's events and of an organisation's tenants use their indexes. */
 import { readFileSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
-import {
-  DummyDriver,
-  Kysely,
-  PostgresAdapter,
-  PostgresQueryCompiler,
-  SqliteAdapter,
-  SqliteQueryCompiler,
-  sql,
-} from 'kysely';
+import { sql } from 'kysely';
 import { Client } from 'pg';
 import { describe, expect, it } from 'vitest';
 import { scratchDatabase, scratchSqlite } from '../../../test/support/postgres.ts';
+import { postgresPlan, sqlitePlan, statementOf } from '../../../test/support/query-plan.ts';
 import { systemWorld } from '../../base/system-world.ts';
 import type { Reader } from '../database.ts';
 import { lookups as lookupIndexes } from '../migrations/0008-lookups.ts';
 import { migrate } from '../migrations/migrate.ts';
-import type { Schema } from '../schema.ts';
 import { type OpenedStore, openStore, type StoreKind } from '../store.ts';
 import { findConsent, isNamedInEvent, listEvents } from './events.ts';
 import { grantsInOrganization } from './organizations.ts';
@@ -42,12 +34,10 @@ describe('on sqlite', () => {
   it.each(lookups)('%s are found by the index', async (_name, index, look) => {
     await using scratch = scratchSqlite();
     const store = await filled(scratch.database);
-    const { text, parameters } = await statementOf(store, look);
+    const statement = await lookUp(store, look);
     await store.close();
     using database = new DatabaseSync(scratch.path);
-    const bound = parameters.filter((value) => typeof value === 'string' || typeof value === 'number');
-    const plan = database.prepare(`explain query plan ${text}`).all(...bound);
-    const said = plan.map((step) => String(step['detail'])).join('\n');
+    const said = sqlitePlan(database, statement);
     expect(said).toMatch(index);
     expect(said).not.toMatch(/SCAN/);
   });
@@ -57,17 +47,13 @@ describe('on postgres', () => {
   it.each(lookups)('%s are found by the index', async (_name, index, look) => {
     await using scratch = await scratchDatabase();
     const store = await filled(scratch.database);
-    const { text, parameters } = await statementOf(store, look);
+    const statement = await lookUp(store, look);
     await store.close();
     const client = new Client({ connectionString: scratch.database });
     await client.connect();
     await client.query('analyze');
-    const { rows: plan } = await client.query<{ 'QUERY PLAN': string }>({
-      text: `explain ${text}`,
-      values: [...parameters],
-    });
+    const said = await postgresPlan(client, statement);
     await client.end();
-    const said = plan.map((line) => line['QUERY PLAN']).join('\n');
     expect(said).toMatch(index);
     expect(said).not.toContain('Seq Scan');
   });
@@ -138,20 +124,11 @@ async function addGrant(store: OpenedStore, tenant: string, organization: string
 }
 
 /** Returns the exact statement that a look-up sends. */
-async function statementOf(
+function lookUp(
   store: OpenedStore,
   look: (db: Reader, kind: StoreKind) => Promise<unknown>,
-): Promise<{ text: string; parameters: readonly unknown[] }> {
-  const seen: { text: string; parameters: readonly unknown[] }[] = [];
-  const db = new Kysely<Schema>({
-    dialect: {
-      createAdapter: () => (store.kind === 'postgres' ? new PostgresAdapter() : new SqliteAdapter()),
-      createDriver: () => new DummyDriver(),
-      createIntrospector: () => expect.unreachable('nothing is introspected'),
-      createQueryCompiler: () => (store.kind === 'postgres' ? new PostgresQueryCompiler() : new SqliteQueryCompiler()),
-    },
-    log: ({ query }) => void seen.push({ text: query.sql, parameters: query.parameters }),
-  });
-  await look(Object.assign(db, { now: store.db.now, rows: store.db.rows }), store.kind);
-  return seen[0] ?? expect.unreachable('nothing was sent');
+): ReturnType<typeof statementOf> {
+  return statementOf(store.kind, (db) =>
+    look(Object.assign(db, { now: store.db.now, rows: store.db.rows }), store.kind),
+  );
 }
