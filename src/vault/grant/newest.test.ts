@@ -1,8 +1,8 @@
 /** A consent is stored late only if nothing newer came to its grant: no disconnect, no tokens of a program, no later consent. */
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { type Bench, codeOf, makeBench } from '../../../test/support/bench.ts';
+import { newConsent } from '../../../test/support/new-consent.ts';
 import { checkKey } from '../../base/ids.ts';
-import { Secret } from '../../base/secret.ts';
 import { findGrant } from '../../storage/statements/grants.ts';
 import type { VaultContext } from '../context.ts';
 import { internalsOf } from '../internals.ts';
@@ -34,18 +34,7 @@ async function consentNow(): Promise<ConsentTime> {
 
 /** Stores the tokens of a consent. */
 const store = (consented: ConsentTime, refreshToken: string) =>
-  putAuthorization(context, key, {
-    app: 'none',
-    accessToken: null,
-    refreshToken: new Secret(refreshToken),
-    tokenType: null,
-    expiresAtMs: null,
-    scopes: ['read'],
-    metadata: {},
-    event: 'grant.connected',
-    consented,
-    account: {},
-  });
+  putAuthorization(context, key, newConsent('none', refreshToken, { consented }));
 
 it('is stored where nothing has come: as a new grant, in a grant, and in the place of one that had ended', async () => {
   expect(await store(await consentNow(), 'first')).toMatchObject({ generation: 1 });

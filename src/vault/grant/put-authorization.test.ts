@@ -1,6 +1,7 @@
 /** A new authorization replaces the tokens of a grant, unless something has changed until it is stored. */
 import { describe, expect, it } from 'vitest';
 import { type Bench, makeBench } from '../../../test/support/bench.ts';
+import { newConsent } from '../../../test/support/new-consent.ts';
 import { checkKey } from '../../base/ids.ts';
 import { Secret } from '../../base/secret.ts';
 import { placeHash } from '../../providers/place.ts';
@@ -17,20 +18,8 @@ const provider = 'none';
 const key = checkKey({ tenant: 'acme', provider });
 
 /** The answer to a code. */
-function consent(refreshToken: string, more: Partial<NewAuthorization> = {}): NewAuthorization {
-  return {
-    app: provider,
-    accessToken: null,
-    refreshToken: new Secret(refreshToken),
-    tokenType: null,
-    expiresAtMs: null,
-    scopes: ['read'],
-    metadata: {},
-    event: 'grant.connected',
-    account: {},
-    ...more,
-  };
-}
+const consent = (refreshToken: string, more: Partial<NewAuthorization> = {}): NewAuthorization =>
+  newConsent(provider, refreshToken, more);
 
 /** A provider that keeps four tokens of a user, so a consent revokes those that it replaces. */
 function keepsFew(definition: Bench['providers'][number]): Bench['providers'][number] {

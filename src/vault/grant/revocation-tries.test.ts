@@ -1,10 +1,10 @@
 /** A token that waits to be revoked is tried at its times, and counted at its end only where the provider keeps it. */
 import { describe, expect, it } from 'vitest';
 import { type Bench, makeBench } from '../../../test/support/bench.ts';
+import { newConsent } from '../../../test/support/new-consent.ts';
 import { GrantryError } from '../../base/errors.ts';
 import { checkKey, newUuid } from '../../base/ids.ts';
 import { type Logger, silentLogger } from '../../base/log.ts';
-import { Secret } from '../../base/secret.ts';
 import { demoClient } from '../../simulator/index.ts';
 import type { Fault } from '../../simulator/state/faults.ts';
 import { insertConnectSession } from '../../storage/statements/connect-sessions.ts';
@@ -176,17 +176,7 @@ it('a revoked token makes room, so the next crossing of the limit is told again'
     const user = 'user@example.com';
     const { clientId } = demoClient;
     const { refreshToken } = here.bench.simulator.mintTokens({ profile: provider, clientId, user, scopes: ['read'] });
-    return putAuthorization(here.context, checkKey({ tenant, provider }), {
-      app: provider,
-      accessToken: null,
-      refreshToken: new Secret(refreshToken),
-      tokenType: null,
-      expiresAtMs: null,
-      scopes: ['read'],
-      metadata: {},
-      event: 'grant.connected',
-      account: {},
-    });
+    return putAuthorization(here.context, checkKey({ tenant, provider }), newConsent(provider, refreshToken));
   };
   for (const tenant of ['t1', 't2', 't3']) await consent(tenant);
   expect(told()).toEqual(['t3']);
