@@ -201,7 +201,7 @@ test('live keys are trusted for as long as memory hands out tokens, and no calle
 });
 
 test('a key that is limited to tenants or providers does not learn of other grants', () => {
-  const rights = { id: '', role: 'reader', expiresAtMs: 0, calls: null, origins: null } as const;
+  const rights = { id: '', name: '', role: 'reader', expiresAtMs: 0, calls: null, origins: null } as const;
   const principal = { ...rights, tenants: new Set(['acme']), providers: null };
   expect(maySee(principal, { tenant: 'acme', provider: 'zoho' })).toBe(true);
   expect(maySee(principal, { tenant: 'globex', provider: 'zoho' })).toBe(false);

@@ -46,6 +46,7 @@ export function mayDo(role: ApiKey['role'], action: Action): boolean {
 /** The caller, as the API key identifies it. */
 export interface Principal {
   readonly id: string;
+  readonly name: string;
   readonly role: ApiKey['role'];
   /** `null`: all. */
   readonly tenants: ReadonlySet<string> | null;
@@ -62,6 +63,7 @@ export function principalOf(key: ApiKey): Principal {
   const listed = isListed(key.role);
   return {
     id: key.id,
+    name: key.name,
     role: key.role,
     tenants: listed && key.tenants !== '*' ? new Set(key.tenants) : null,
     providers: listed && key.providers !== null ? new Set(key.providers) : null,

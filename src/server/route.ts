@@ -1,7 +1,9 @@
 import type { Hono, Context as HonoContext } from 'hono';
 import { z } from 'zod';
+import { actingAs } from '../base/acting.ts';
 import { checkName, checkProviderId } from '../base/ids.ts';
 import { parse } from '../schemas/parse.ts';
+import { actingFor } from './acting.ts';
 import type { ServerContext } from './context.ts';
 import { onceEach, readJson } from './limits/body.ts';
 import { type Action, assertMay, assertMayFor, type Principal, seenBy } from './principal.ts';
@@ -105,7 +107,8 @@ export function mount(app: Hono, context: ServerContext, routes: readonly Route[
       authorize(principal, route.action, request.req.param());
       const leave = admit(context.traffic, route.action, request.req.param('tenant') ?? `key ${principal.id}`);
       try {
-        const response = responseOf(await route.handle(context, principal, request));
+        const acting = actingFor(principal, outgoingOf(request));
+        const response = responseOf(await actingAs(acting, () => route.handle(context, principal, request)));
         if (route.ownBody !== undefined && response.body !== null) return whenRead(response, response.body, leave);
         leave();
         return response;

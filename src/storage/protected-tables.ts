@@ -6,7 +6,10 @@ export type ProtectedTable =
   | 'grantry_apps'
   | 'grantry_api_keys'
   | 'grantry_connect_sessions'
-  | 'grantry_authorizations';
+  | 'grantry_authorizations'
+  | 'grantry_audit_queue'
+  | 'grantry_audit_heads'
+  | 'grantry_audit_keys';
 
 /** The way in which a column enters the MAC. An excluded column names the reason: a writer of the database may set it at will. */
 export type ColumnRule = 'text' | 'number' | 'json' | { readonly excluded: string };
@@ -112,12 +115,42 @@ export const protectedTables: Readonly<Record<ProtectedTable, TableRules>> = {
     expires_at: 'number',
     used_at: 'number',
   }),
+  grantry_audit_queue: rules<'grantry_audit_queue'>(['id'], {
+    id: 'text',
+    at: 'number',
+    tenant: 'text',
+    entry: 'text',
+    details: 'text',
+  }),
+  grantry_audit_heads: rules<'grantry_audit_heads'>(['shard'], {
+    shard: 'number',
+    size: 'number',
+    edges: 'text',
+    updated_at: 'number',
+  }),
+  grantry_audit_keys: rules<'grantry_audit_keys'>(['shard', 'id'], {
+    shard: 'number',
+    id: 'text',
+    algorithm: 'text',
+    verifier: 'text',
+    private_key: 'text',
+    created_at: 'number',
+    retired_at: 'number',
+  }),
 };
 
-export const protectedTableNames: readonly ProtectedTable[] = [
+/** The tables that carried MACs first: an upgrade from 0.1.0 gives their rows the first ones. */
+export const firstProtectedTables: readonly ProtectedTable[] = [
   'grantry_providers',
   'grantry_apps',
   'grantry_api_keys',
   'grantry_connect_sessions',
   'grantry_authorizations',
+];
+
+export const protectedTableNames: readonly ProtectedTable[] = [
+  ...firstProtectedTables,
+  'grantry_audit_queue',
+  'grantry_audit_heads',
+  'grantry_audit_keys',
 ];

@@ -23,6 +23,12 @@ export interface Schema {
   grantry_left_tokens: LeftTokenTable;
   grantry_slot_warnings: { registration: string; dc: string; consent_user: string; warned_at: number };
   grantry_grant_scopes: GrantScopesTable;
+  grantry_audit_queue: AuditQueueTable;
+  grantry_audit_entries: AuditEntryTable;
+  grantry_audit_tiles: { shard: number; level: number; tile: number; hashes: string };
+  grantry_audit_checkpoints: { shard: number; size: number; at: number; note: string };
+  grantry_audit_heads: AuditHeadTable;
+  grantry_audit_keys: AuditKeyTable;
 }
 
 /**
@@ -373,4 +379,65 @@ export interface ScopeUse {
   readonly count: number;
   readonly first_at: number;
   readonly last_at: number;
+}
+
+/** An entry of the audit log that waits for its place. */
+export interface AuditQueueTable extends MarkedTable {
+  id: string;
+  at: number;
+  tenant: string;
+  /** JSON object without the details. */
+  entry: string;
+  /** JSON object; it is sealed when the entry gets its place. */
+  details: string;
+}
+
+/** An entry of the audit log in its place. Every column but `details` is in its leaf. */
+export interface AuditEntryTable {
+  shard: number;
+  seq: number;
+  at: number;
+  /** Null for a change of the installation. */
+  tenant: string | null;
+  provider: string | null;
+  account: string | null;
+  generation: number | null;
+  action: string;
+  actor_kind: string;
+  actor_id: string;
+  actor_name: string | null;
+  source: string;
+  outcome: string;
+  code: string | null;
+  reason: string | null;
+  /** How many hand-outs the entry tells, and from when to when. */
+  count: number | null;
+  first_at: number | null;
+  last_at: number | null;
+  /** SHA-256 of the details and their salt, as base64url. */
+  details_hash: string | null;
+  /** The details and their salt, sealed with the tenant's key: without it they are erased, and the tree stays whole. */
+  details: string | null;
+}
+
+/** The size of a tree, and the hashes at its right edge by level. */
+export interface AuditHeadTable extends MarkedTable {
+  shard: number;
+  size: number;
+  /** JSON array of base64 texts: the hashes of each level that fill no tile yet. */
+  edges: string;
+  updated_at: number;
+}
+
+/** A key that signs checkpoints. */
+export interface AuditKeyTable extends MarkedTable {
+  shard: number;
+  id: string;
+  algorithm: string;
+  /** The public key, in the form that verifiers take. */
+  verifier: string;
+  /** Sealed. */
+  private_key: string;
+  created_at: number;
+  retired_at: number | null;
 }

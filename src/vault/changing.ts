@@ -6,6 +6,7 @@ import type { WriteTx } from '../storage/database.ts';
 import { type EventMark, type EventRow, insertEvents } from '../storage/statements/events.ts';
 import type { GrantRow } from '../storage/statements/grants.ts';
 import { isUniqueViolation, type Store } from '../storage/store.ts';
+import type { AuditWriter } from './audit/writer.ts';
 import type { VaultEvent, VaultEventType } from './types.ts';
 
 /** The parts that `changing` needs. They exist before the rest of the vault is open. */
@@ -17,15 +18,17 @@ export interface ChangeContext {
   readonly newEventId: () => string;
   /** Tells the guard of an event that was committed. */
   readonly noteEvent: (event: EventMark) => Promise<void>;
+  /** Writes the audit log; undefined while the vault is being opened. */
+  readonly audit: AuditWriter | undefined;
 }
 
 /** Makes the context of changes in a store. */
 export function changeContext(
   store: Store,
   world: World,
-  { logger = silentLogger, onEvent, noteEvent = async () => {} }: Partial<ChangeContext> = {},
+  { logger = silentLogger, onEvent, noteEvent = async () => {}, audit }: Partial<ChangeContext> = {},
 ): ChangeContext {
-  return { store, world, logger, onEvent, newEventId: uuidSequence(world), noteEvent };
+  return { store, world, logger, onEvent, newEventId: uuidSequence(world), noteEvent, audit };
 }
 
 /** The kinds of change that are not about a grant. */
@@ -100,10 +103,12 @@ export async function changing<T>(
       record: (grant, change) => events.push(grantEvent(grant, change)),
       recordOther: (change) => events.push(otherEvent(change)),
     });
-    last = await insertEvents(
+    const rows = await insertEvents(
       tx,
       events.map((event) => ({ ...event, id: context.newEventId() })),
     );
+    last = rows.at(-1);
+    if (rows.length > 0) await context.audit?.events(tx, rows);
     return returned;
   });
   const result = await changed.catch(async (error: unknown) => {

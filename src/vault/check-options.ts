@@ -49,6 +49,7 @@ const known: Readonly<Record<keyof VaultOptions, Check>> = {
   untriedEngine: setting,
   egressProxy: setting,
   noProxy: setting,
+  auditHandOuts: setting,
   poolMax: setting,
 };
 

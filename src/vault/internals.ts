@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import { type GrantryError, invalidRequest } from '../base/errors.ts';
 import type { CheckedKey } from '../base/ids.ts';
+import type { HandOuts } from './audit/hand-outs.ts';
 import type { VaultContext } from './context.ts';
 import type { HandOut } from './hand-out/hand-out.ts';
 import type { Spending } from './spending.ts';
@@ -11,6 +12,7 @@ export interface VaultInternals {
   /** @throws {GrantryError} `invalid_request` after the vault was closed */
   readonly open: () => VaultContext;
   readonly handOut: HandOut;
+  readonly handOuts: HandOuts;
   readonly forget: (key: CheckedKey) => void;
   /** Prepares for closing: no refresh starts any more, sent requests are finished, and other leases are released. */
   readonly windDown: () => void;

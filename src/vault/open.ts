@@ -2,6 +2,7 @@ import type { KeyObject } from 'node:crypto';
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { codeOf, invalidRequest, isVaultDown } from '../base/errors.ts';
+import { uuidSequence } from '../base/ids.ts';
 import { assertTimingRule, limits, timesOf } from '../base/limits.ts';
 import { type Logger, silentLogger } from '../base/log.ts';
 import { silentMeter } from '../base/meter.ts';
@@ -20,6 +21,7 @@ import {
 import { isAnonymous } from '../storage/statements/instance.ts';
 import { insertTenantKey, loadTenantKeys } from '../storage/statements/tenant-keys.ts';
 import { type OpenedStore, openStore } from '../storage/store.ts';
+import { auditWriter } from './audit/writer.ts';
 import { Bulkheads } from './bulkhead.ts';
 import { type ChangeContext, changeContext, changing } from './changing.ts';
 import { checkOptions } from './check-options.ts';
@@ -208,11 +210,17 @@ async function assemble(store: OpenedStore, rootKey: KeyObject, { world, setting
   const { logger = silentLogger, onEvent } = options;
   const { installation } = settings;
   let guard: Guard | undefined;
-  const changes = changeContext(store, world, { logger, onEvent, noteEvent: async (event) => guard?.note(event) });
+  // The rows of the log carry MACs, so what happens before their key is known is not told.
+  const audit = auditWriter(uuidSequence(world));
+  const plain = changeContext(store, world, { logger, onEvent, noteEvent: async (event) => guard?.note(event) });
+  const changes = { ...plain, audit };
   // The home must not note events of a database that may be a copy.
   const write: WriteInstance = (run) => changing({ ...changes, noteEvent: async () => {} }, run);
-  const instance = await openInstance(store, write, world, { installation, scrubPending: false });
-  const keys = openKeys(changes, rootKey, instance.vault_id, options);
+  const instance = await openInstance(store, (run) => changing({ ...plain, noteEvent: async () => {} }, run), world, {
+    installation,
+    scrubPending: false,
+  });
+  const keys = openKeys(plain, rootKey, instance.vault_id, options);
   store.protect(new VaultRowMacs({ keys, logger, monotonic: () => world.monotonic() }));
   const owner = registerOwner(world);
   const marks = new HighWaterMarks(settings.home, nonceOf(owner));
@@ -269,6 +277,7 @@ async function assemble(store: OpenedStore, rootKey: KeyObject, { world, setting
   return new OpenVault(context, {
     backgroundRefresh: options.backgroundRefresh ?? true,
     staleHandOutMs: options.staleHandOutMs ?? context.times.staleHandOutMs,
+    handOutAudit: settings.auditHandOuts,
     close: () => closing.abort(new Error('the vault is closing')),
   });
 }

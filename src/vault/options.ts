@@ -69,6 +69,11 @@ export interface VaultOptions {
   egressProxy?: string | undefined;
   /** Hosts that are reached without the proxy, separated by commas; `*` for all. `GRANTRY_NO_PROXY`. */
   noProxy?: string | undefined;
+  /**
+   * `strict`: no token leaves the vault before the audit log has it. `batched`: the log has it within a second.
+   * `GRANTRY_AUDIT_HAND_OUTS`, else `batched`.
+   */
+  auditHandOuts?: 'batched' | 'strict' | undefined;
   /** The most connections to PostgreSQL. `GRANTRY_POOL_MAX`, else 10. */
   poolMax?: number | undefined;
 }

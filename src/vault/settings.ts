@@ -84,6 +84,12 @@ export const settings = {
     help: 'days to keep the tokens of a refused grant, for grantry recover',
     check: (text, name) => wholeNumber(name, text, { min: 1, max: limits.condemnedKeptDaysMax }),
   },
+  auditHandOuts: {
+    variable: 'GRANTRY_AUDIT_HAND_OUTS',
+    usual: 'batched',
+    help: 'strict: no token leaves before the audit log has it; batched: the log has it within a second',
+    check: (text, name) => oneOf(['batched', 'strict'], text, name),
+  },
   poolMax: {
     variable: 'GRANTRY_POOL_MAX',
     kind: 'number',
@@ -240,6 +246,7 @@ export interface VaultSettings {
   readonly allowLoopback: boolean;
   readonly untriedEngine: boolean;
   readonly poolMax: number;
+  readonly auditHandOuts: 'batched' | 'strict';
   /** Null for direct connections to providers. */
   readonly egressProxy: EgressProxy | null;
   /** Null for the usual time. */
@@ -270,6 +277,7 @@ export function resolveVaultSettings(
     allowLoopback: allowsLoopback(given.unsafeAllowLoopbackProviders, environment),
     untriedEngine: read(settings.untriedEngine, given.untriedEngine, 'untriedEngine') ?? false,
     poolMax: read(settings.poolMax, given.poolMax, 'poolMax') ?? limits.postgresConnectionsMax,
+    auditHandOuts: read(settings.auditHandOuts, given.auditHandOuts, 'auditHandOuts') ?? 'batched',
     egressProxy: chooseEgressProxy(
       read(settings.egressProxy, given.egressProxy, 'egressProxy'),
       read(settings.noProxy, given.noProxy, 'noProxy'),

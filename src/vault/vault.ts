@@ -3,6 +3,7 @@ import { type GrantryError, invalidRequest } from '../base/errors.ts';
 import type { GrantKey } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
 import { writeUses } from './api/uses.ts';
+import { HandOuts } from './audit/hand-outs.ts';
 import { checkText } from './checks.ts';
 import type { VaultContext } from './context.ts';
 import { ChangeFeed } from './hand-out/change-feed.ts';
@@ -35,6 +36,7 @@ import type {
 export interface OpenVaultOptions {
   backgroundRefresh: boolean;
   staleHandOutMs: number;
+  handOutAudit: 'batched' | 'strict';
   /** Tells everything that waits without end to give up. */
   close(): void;
 }
@@ -46,6 +48,7 @@ export class OpenVault implements Vault {
   readonly #cache: TokenCache;
   readonly #feed: ChangeFeed;
   readonly #handOut: HandOut;
+  readonly #handOuts: HandOuts;
   /** Work that closing waits for. */
   readonly #recoveries = new Set<Promise<unknown>>();
   #closed: Promise<void> | undefined;
@@ -56,8 +59,10 @@ export class OpenVault implements Vault {
     // Without refreshes in the background it is a program that ends soon, and its start is what counts.
     this.#cache = new TokenCache(options.backgroundRefresh ? limits.cacheEntriesMax : limits.cacheEntriesOneShot);
     this.#feed = new ChangeFeed(context, this.#cache);
+    this.#handOuts = new HandOuts(context, { audit: options.handOutAudit, isPeriodic: options.backgroundRefresh });
     this.#handOut = new HandOut({
       ...options,
+      handOuts: this.#handOuts,
       context,
       cache: this.#cache,
       feed: this.#feed,
@@ -67,6 +72,7 @@ export class OpenVault implements Vault {
     registerInternals(this, {
       open: () => this.#open(),
       handOut: this.#handOut,
+      handOuts: this.#handOuts,
       forget: (key) => this.#cache.forget(key),
       windDown: () => this.#options.close(),
       spending: context.spending,
@@ -230,6 +236,7 @@ export class OpenVault implements Vault {
     await this.#context.pendingOutcomes.write(this.#context);
     // A program that ends soon writes nothing: its calls would cost a transaction each.
     if (this.#options.backgroundRefresh && this.#context.guard.reason === null) await writeUses(this.#context);
+    await this.#handOuts.close();
     await this.#feed.close();
     await this.#context.guard.close();
     retireOwner(this.#context.owner);

@@ -1,3 +1,4 @@
+import { type Acting, actingAs } from '../base/acting.ts';
 import { codeOf, isGrantryError, isVaultDown } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { RepeatedWarning } from '../base/log.ts';
@@ -47,7 +48,10 @@ export function startWorkers(vault: Vault): Workers {
     counts[outcome] += 1;
     return outcome;
   });
-  const running = Promise.all([dueGrants.run(), ...duties.map((duty) => keepDoing(context, stop.signal, duty))]);
+  const acting: Acting = { actor: { kind: 'worker', id: context.owner.id, name: null }, source: 'worker' };
+  const running = actingAs(acting, () =>
+    Promise.all([dueGrants.run(), ...duties.map((duty) => keepDoing(context, stop.signal, duty))]),
+  );
   async function stopAll(): Promise<void> {
     stop.abort(new Error('the workers were stopped'));
     await running;

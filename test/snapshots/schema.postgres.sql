@@ -58,6 +58,74 @@ grantry_attempts: grantry_attempts_pkey PRIMARY KEY (tenant, id)
 CREATE INDEX grantry_attempts_grant ON grantry_attempts USING btree (tenant, grant_id, outcome)
 CREATE INDEX grantry_attempts_started_at ON grantry_attempts USING btree (started_at)
 CREATE UNIQUE INDEX grantry_attempts_pkey ON grantry_attempts USING btree (tenant, id)
+grantry_audit_checkpoints.shard bigint not null
+grantry_audit_checkpoints.size bigint not null
+grantry_audit_checkpoints.at bigint not null
+grantry_audit_checkpoints.note text not null
+grantry_audit_checkpoints: grantry_audit_checkpoints_pkey PRIMARY KEY (shard, size)
+CREATE UNIQUE INDEX grantry_audit_checkpoints_pkey ON grantry_audit_checkpoints USING btree (shard, size)
+CREATE TRIGGER grantry_audit_checkpoints_final BEFORE DELETE OR UPDATE OR TRUNCATE ON grantry_audit_checkpoints FOR EACH STATEMENT EXECUTE FUNCTION grantry_audit_refuse()
+grantry_audit_entries.shard bigint not null
+grantry_audit_entries.seq bigint not null
+grantry_audit_entries.at bigint not null
+grantry_audit_entries.tenant text
+grantry_audit_entries.provider text
+grantry_audit_entries.account text
+grantry_audit_entries.generation bigint
+grantry_audit_entries.action text not null
+grantry_audit_entries.actor_kind text not null
+grantry_audit_entries.actor_id text not null
+grantry_audit_entries.actor_name text
+grantry_audit_entries.source text not null
+grantry_audit_entries.outcome text not null
+grantry_audit_entries.code text
+grantry_audit_entries.reason text
+grantry_audit_entries.count bigint
+grantry_audit_entries.first_at bigint
+grantry_audit_entries.last_at bigint
+grantry_audit_entries.details_hash text
+grantry_audit_entries.details text
+grantry_audit_entries: grantry_audit_entries_pkey PRIMARY KEY (shard, seq)
+CREATE INDEX grantry_audit_entries_grant ON grantry_audit_entries USING btree (tenant, provider, seq) WHERE (tenant IS NOT NULL)
+CREATE UNIQUE INDEX grantry_audit_entries_pkey ON grantry_audit_entries USING btree (shard, seq)
+CREATE TRIGGER grantry_audit_entries_final BEFORE DELETE OR UPDATE OR TRUNCATE ON grantry_audit_entries FOR EACH STATEMENT EXECUTE FUNCTION grantry_audit_refuse()
+grantry_audit_heads.shard bigint not null
+grantry_audit_heads.size bigint not null
+grantry_audit_heads.edges text not null
+grantry_audit_heads.updated_at bigint not null
+grantry_audit_heads.mac text
+grantry_audit_heads: grantry_audit_heads_pkey PRIMARY KEY (shard)
+CREATE UNIQUE INDEX grantry_audit_heads_pkey ON grantry_audit_heads USING btree (shard)
+grantry_audit_keys.shard bigint not null
+grantry_audit_keys.id text not null
+grantry_audit_keys.algorithm text not null
+grantry_audit_keys.verifier text not null
+grantry_audit_keys.private_key text not null
+grantry_audit_keys.created_at bigint not null
+grantry_audit_keys.retired_at bigint
+grantry_audit_keys.mac text
+grantry_audit_keys: grantry_audit_keys_pkey PRIMARY KEY (shard, id)
+CREATE UNIQUE INDEX grantry_audit_keys_pkey ON grantry_audit_keys USING btree (shard, id)
+grantry_audit_queue.id text not null
+grantry_audit_queue.at bigint not null
+grantry_audit_queue.tenant text not null
+grantry_audit_queue.entry text not null
+grantry_audit_queue.details text not null
+grantry_audit_queue.mac text
+grantry_audit_queue: grantry_audit_queue_pkey PRIMARY KEY (id)
+CREATE UNIQUE INDEX grantry_audit_queue_pkey ON grantry_audit_queue USING btree (id)
+CREATE OR REPLACE FUNCTION grantry_audit_refuse()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$begin raise exception 'entries of the audit log are never changed'; end$function$
+
+grantry_audit_tiles.shard bigint not null
+grantry_audit_tiles.level bigint not null
+grantry_audit_tiles.tile bigint not null
+grantry_audit_tiles.hashes text not null
+grantry_audit_tiles: grantry_audit_tiles_pkey PRIMARY KEY (shard, level, tile)
+CREATE UNIQUE INDEX grantry_audit_tiles_pkey ON grantry_audit_tiles USING btree (shard, level, tile)
+CREATE TRIGGER grantry_audit_tiles_final BEFORE DELETE OR UPDATE OR TRUNCATE ON grantry_audit_tiles FOR EACH STATEMENT EXECUTE FUNCTION grantry_audit_refuse()
 grantry_authorizations.tenant text not null
 grantry_authorizations.state_hash text not null
 grantry_authorizations.provider text not null

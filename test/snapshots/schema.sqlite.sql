@@ -50,6 +50,78 @@ CREATE TABLE grantry_attempts (
 ) strict;
 CREATE INDEX grantry_attempts_grant on grantry_attempts (tenant, grant_id, outcome);
 CREATE INDEX grantry_attempts_started_at on grantry_attempts (started_at);
+CREATE TABLE grantry_audit_checkpoints (
+  shard integer not null,
+  size integer not null,
+  at integer not null,
+  note text not null,
+  constraint grantry_audit_checkpoints_pkey primary key (shard, size)
+) strict;
+CREATE TRIGGER grantry_audit_checkpoints_delete before delete on grantry_audit_checkpoints begin select raise(abort, 'entries of the audit log are never changed'); end;
+CREATE TRIGGER grantry_audit_checkpoints_update before update on grantry_audit_checkpoints begin select raise(abort, 'entries of the audit log are never changed'); end;
+CREATE TABLE grantry_audit_entries (
+  shard integer not null,
+  seq integer not null,
+  at integer not null,
+  tenant text,
+  provider text,
+  account text,
+  generation integer,
+  action text not null,
+  actor_kind text not null,
+  actor_id text not null,
+  actor_name text,
+  source text not null,
+  outcome text not null,
+  code text,
+  reason text,
+  count integer,
+  first_at integer,
+  last_at integer,
+  details_hash text,
+  details text,
+  constraint grantry_audit_entries_pkey primary key (shard, seq)
+) strict;
+CREATE TRIGGER grantry_audit_entries_delete before delete on grantry_audit_entries begin select raise(abort, 'entries of the audit log are never changed'); end;
+CREATE INDEX grantry_audit_entries_grant on grantry_audit_entries (tenant, provider, seq) where tenant is not null;
+CREATE TRIGGER grantry_audit_entries_update before update on grantry_audit_entries begin select raise(abort, 'entries of the audit log are never changed'); end;
+CREATE TABLE grantry_audit_heads (
+  shard integer not null,
+  size integer not null,
+  edges text not null,
+  updated_at integer not null,
+  mac text,
+  constraint grantry_audit_heads_pkey primary key (shard)
+) strict;
+CREATE TABLE grantry_audit_keys (
+  shard integer not null,
+  id text not null,
+  algorithm text not null,
+  verifier text not null,
+  private_key text not null,
+  created_at integer not null,
+  retired_at integer,
+  mac text,
+  constraint grantry_audit_keys_pkey primary key (shard, id)
+) strict;
+CREATE TABLE grantry_audit_queue (
+  id text not null,
+  at integer not null,
+  tenant text not null,
+  entry text not null,
+  details text not null,
+  mac text,
+  constraint grantry_audit_queue_pkey primary key (id)
+) strict;
+CREATE TABLE grantry_audit_tiles (
+  shard integer not null,
+  level integer not null,
+  tile integer not null,
+  hashes text not null,
+  constraint grantry_audit_tiles_pkey primary key (shard, level, tile)
+) strict;
+CREATE TRIGGER grantry_audit_tiles_delete before delete on grantry_audit_tiles begin select raise(abort, 'entries of the audit log are never changed'); end;
+CREATE TRIGGER grantry_audit_tiles_update before update on grantry_audit_tiles begin select raise(abort, 'entries of the audit log are never changed'); end;
 CREATE TABLE grantry_authorizations (
   tenant text not null,
   state_hash text not null,

@@ -76,6 +76,79 @@ export const tables = {
     },
     indexes: { grantry_attempts_grant: ['tenant', 'grantId', 'outcome'], grantry_attempts_started_at: ['startedAt'] },
   },
+  /** grantry_audit_checkpoints */
+  auditCheckpoints: {
+    name: 'grantry_audit_checkpoints',
+    columns: { shard: 'integer', size: 'integer', at: 'integer', note: 'text' },
+    primaryKey: { grantry_audit_checkpoints_pkey: ['shard', 'size'] },
+  },
+  /** grantry_audit_entries */
+  auditEntries: {
+    name: 'grantry_audit_entries',
+    columns: {
+      shard: 'integer',
+      seq: 'integer',
+      at: 'integer',
+      tenant: 'text null',
+      provider: 'text null',
+      account: 'text null',
+      generation: 'integer null',
+      action: 'text',
+      actorKind: 'text',
+      actorId: 'text',
+      actorName: 'text null',
+      source: 'text',
+      outcome: 'text',
+      code: 'text null',
+      reason: 'text null',
+      count: 'integer null',
+      firstAt: 'integer null',
+      lastAt: 'integer null',
+      detailsHash: 'text null',
+      details: 'text null',
+    },
+    primaryKey: { grantry_audit_entries_pkey: ['shard', 'seq'] },
+    indexes: { grantry_audit_entries_grant: ['tenant', 'provider', 'seq'] },
+    where: { grantry_audit_entries_grant: 'tenant is not null' },
+  },
+  /** grantry_audit_heads */
+  auditHeads: {
+    name: 'grantry_audit_heads',
+    columns: { shard: 'integer primary key', size: 'integer', edges: 'text', updatedAt: 'integer', mac: 'text null' },
+  },
+  /** grantry_audit_keys */
+  auditKeys: {
+    name: 'grantry_audit_keys',
+    columns: {
+      shard: 'integer',
+      id: 'text',
+      algorithm: 'text',
+      verifier: 'text',
+      privateKey: 'text',
+      createdAt: 'integer',
+      retiredAt: 'integer null',
+      mac: 'text null',
+    },
+    primaryKey: { grantry_audit_keys_pkey: ['shard', 'id'] },
+  },
+  /** grantry_audit_queue */
+  auditQueue: {
+    name: 'grantry_audit_queue',
+    columns: {
+      id: 'text primary key',
+      at: 'integer',
+      tenant: 'text',
+      entry: 'text',
+      details: 'text',
+      mac: 'text null',
+    },
+  },
+  /** grantry_audit_tiles */
+  auditTiles: {
+    name: 'grantry_audit_tiles',
+    columns: { shard: 'integer', level: 'integer', tile: 'integer', hashes: 'text' },
+    primaryKey: { grantry_audit_tiles_pkey: ['shard', 'level', 'tile'] },
+  },
   /** Authorization requests whose callback may still come. */
   authorizations: {
     name: 'grantry_authorizations',

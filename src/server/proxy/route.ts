@@ -1,10 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { actingAs } from '../../base/acting.ts';
 import { GrantryError } from '../../base/errors.ts';
 import { type CheckedKey, checkKey, type GrantKey } from '../../base/ids.ts';
 import { proxyCall } from '../../vault/api/proxied-call.ts';
 import { listKeyOrigins } from '../../vault/api-keys.ts';
 import { internalsOf } from '../../vault/internals.ts';
 import { assertAllowed } from '../../vault/key/call-rules.ts';
+import { actingFor } from '../acting.ts';
 import type { ServerContext } from '../context.ts';
 import { assertMayFor, seenBy } from '../principal.ts';
 import { withStatus } from '../problem.ts';
@@ -81,7 +83,7 @@ export function makeProxy(context: ServerContext): Proxy {
       const body = await takeBody(request, { world: context.world, watched, abort });
       if (body.declaredLength !== undefined) headers.push('content-length', body.declaredLength);
       const { handOut, open } = internalsOf(context.vault());
-      const answer = await proxyCall(open(), handOut, key, {
+      const sent = {
         path: proxied.path,
         host,
         method,
@@ -89,7 +91,8 @@ export function makeProxy(context: ServerContext): Proxy {
         body: () => body.send(),
         canRepeat: () => body.canRepeat(),
         signal: call.signal,
-      });
+      };
+      const answer = await actingAs(actingFor(principal, response), () => proxyCall(open(), handOut, key, sent));
       await relay(answer, response, watched, ofPage);
     } catch (error) {
       throw seenBy(principal, error);

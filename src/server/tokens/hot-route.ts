@@ -1,5 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { actingAs } from '../../base/acting.ts';
 import { parse } from '../../schemas/parse.ts';
+import { actingFor } from '../acting.ts';
 import type { ServerContext } from '../context.ts';
 import { onceEach } from '../limits/body.ts';
 import { assertMayFor, type Principal, seenBy } from '../principal.ts';
@@ -56,10 +58,19 @@ function answerKnown(
   noteCaller(response, { key: principal.id, tenant });
   assertMayFor(principal, 'read_token', hot);
   if (context.traffic.isPressed) context.traffic.assertFair(tenant);
-  if (search !== undefined) return refusing(principal, answerAsked(context, hot, search, response));
-  const body = heldBody(context, hot);
+  const acting = actingFor(principal, response);
+  if (search !== undefined) {
+    return refusing(
+      principal,
+      actingAs(acting, () => answerAsked(context, hot, search, response)),
+    );
+  }
+  const body = heldBody(context, hot, acting);
   if (body !== undefined) return send(response, body);
-  return refusing(principal, answerLater(context, hot, response));
+  return refusing(
+    principal,
+    actingAs(acting, () => answerLater(context, hot, response)),
+  );
 }
 
 async function answerLater(

@@ -1,3 +1,4 @@
+import type { Acting } from '../../base/acting.ts';
 import type { GrantKey } from '../../base/ids.ts';
 import type { AccessToken } from '../../schemas/token.ts';
 import { secondsUntil, tokenToJson } from '../../schemas/write-json.ts';
@@ -19,11 +20,13 @@ export async function tokenBody(
 const written = new WeakMap<HeldToken, readonly [before: string, after: string]>();
 
 /** Answers at once while the token is in memory and good for the default validity; otherwise undefined. */
-export function heldBody(context: ServerContext, key: GrantKey): string | undefined {
+export function heldBody(context: ServerContext, key: GrantKey, acting: Acting): string | undefined {
   const { handOut, open } = internalsOf(context.vault());
   open();
+  if (handOut.mustWait) return undefined;
   const held = handOut.held(key);
   if (held === undefined) return undefined;
+  handOut.tell('token.handed_out', key, held, acting);
   let parts = written.get(held);
   if (parts === undefined) {
     const { access_token, token_type, expires_at, expires_in: _left, ...rest } = tokenToJson(accessTokenOf(held), 0);

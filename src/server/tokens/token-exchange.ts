@@ -1,13 +1,16 @@
 import type { Hono, Context as HonoContext } from 'hono';
+import { actingAs } from '../../base/acting.ts';
 import type { GrantryErrorCode } from '../../base/errors.ts';
 import { checkKey } from '../../base/ids.ts';
 import { secondsUntil } from '../../schemas/write-json.ts';
+import { actingFor } from '../acting.ts';
 import type { ServerContext } from '../context.ts';
 import { readForm } from '../limits/body.ts';
 import { addressOf } from '../limits/strangers.ts';
 import { assertMayFor, type Principal, seenBy } from '../principal.ts';
 import { knownError, problemOf, retryAfterHeader } from '../problem.ts';
 import { responseOf } from '../route.ts';
+import { outgoingOf } from '../telemetry/watch.ts';
 
 const grantType = 'urn:ietf:params:oauth:grant-type:token-exchange';
 const accessTokenType = 'urn:ietf:params:oauth:token-type:access_token';
@@ -48,10 +51,10 @@ async function exchange(context: ServerContext, request: HonoContext): Promise<R
   const key = checkKey({ tenant, provider: audience, account: form['account'] });
   assertMayFor(principal, 'read_token', key);
   if (context.traffic.isPressed) context.traffic.assertFair(key.tenant);
-  const token = await context
-    .vault()
-    .getAccessToken(key, minValidity(form['min_validity']))
-    .catch((error: unknown) => Promise.reject(seenBy(principal, error)));
+  const acting = actingFor(principal, outgoingOf(request));
+  const token = await actingAs(acting, () =>
+    context.vault().getAccessToken(key, minValidity(form['min_validity'])),
+  ).catch((error: unknown) => Promise.reject(seenBy(principal, error)));
   const asked = form['scope']?.split(' ').filter((scope) => scope !== '') ?? [];
   const missing = asked.filter((scope) => !token.scopes.includes(scope));
   // A provider's token always has exactly the scopes of its grant.

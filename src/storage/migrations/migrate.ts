@@ -11,6 +11,7 @@ import { organizations } from './0005-organizations.ts';
 import { slots } from './0006-slots.ts';
 import { keyOrigins } from './0007-key-origins.ts';
 import { lookups } from './0008-lookups.ts';
+import { audit } from './0009-audit.ts';
 import {
   hasTable,
   inspectGrantTable,
@@ -33,6 +34,7 @@ export const releasedMigrations = [
   { name: 'slots', ...slots },
   { name: 'key origins', ...keyOrigins },
   { name: 'lookups', ...lookups },
+  { name: 'audit', ...audit },
 ] as const satisfies readonly Migration[] & { readonly length: typeof schemaVersionLatest };
 
 export const versionTable: Readonly<Record<StoreKind, string>> = {

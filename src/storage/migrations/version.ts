@@ -6,7 +6,7 @@ import type { Store, StoreKind } from '../store.ts';
 // Apart from the migrations, whose texts a start without a migration never needs.
 
 /** The version of this program's schema: the number of its migrations. */
-export const schemaVersionLatest = 8;
+export const schemaVersionLatest = 9;
 
 /** The version from which on rows carry MACs. */
 export const rowMacsVersion = 2;

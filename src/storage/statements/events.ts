@@ -8,18 +8,19 @@ export type EventRow = Selectable<EventTable>;
 /** Names an event, so that another process can ask whether a database has it. */
 export type EventMark = Pick<EventRow, 'tenant' | 'id' | 'at'>;
 
-/** Records changes in the transaction that makes them. Returns the last one. */
-export async function insertEvents(
-  tx: WriteTx,
-  events: readonly Omit<EventRow, 'at'>[],
-): Promise<EventMark | undefined> {
-  if (events.length === 0) return undefined;
-  const rows = await tx
+/** Records changes in the transaction that makes them. Returns them with their time. */
+export async function insertEvents(tx: WriteTx, events: readonly Omit<EventRow, 'at'>[]): Promise<EventRow[]> {
+  if (events.length === 0) return [];
+  const marks = await tx
     .insertInto('grantry_events')
     .values(events.map((event) => ({ ...event, at: tx.now })))
-    .returning(['tenant', 'id', 'at'])
+    .returning(['id', 'at'])
     .execute();
-  return rows.at(-1);
+  const times = new Map(marks.map(({ id, at }) => [id, at]));
+  return events.flatMap((event) => {
+    const at = times.get(event.id);
+    return at === undefined ? [] : [{ ...event, at }];
+  });
 }
 
 /** Tells whether this database has an event. */

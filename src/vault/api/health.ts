@@ -52,7 +52,7 @@ export async function checkHealth(
     const definition = await context.providers.require(key.provider);
     if (refresh) await proveByRefresh(context, handOut, key);
     const proof = await probe(context, handOut, key, { definition, grant, isRefreshed: refresh });
-    const token = await handOut.get(key);
+    const token = await handOut.hold(key);
     const fingerprint = await fingerprinter(context);
     return {
       status: 'healthy',
@@ -115,8 +115,8 @@ async function probe(
   if (call === undefined && isRefreshed) return { orgName: null };
   if (call === undefined) {
     // The definition has no health call, so only a refresh proves that the provider still honours the grant.
-    const token = await handOut.get(key);
-    await handOut.reject(key, token.generation);
+    const token = await handOut.hold(key);
+    await handOut.replace(key, token.generation);
     return { orgName: null };
   }
   const method = call.method ?? 'GET';

@@ -47,7 +47,7 @@ async function readOwnerOf(
   definition: ProviderDefinition,
 ): Promise<Owner | null> {
   if (definition.api.owner === undefined) return null;
-  const { accessToken, scopes } = await handOut.get(key);
+  const { accessToken, scopes } = await handOut.hold(key);
   const row = await findGrant(context.store.db, key);
   if (row === undefined) return null;
   const metadata = metadataOf(row);

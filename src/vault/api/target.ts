@@ -59,6 +59,7 @@ export async function placeFirstCall(address: CallAddress): Promise<PlacedCall> 
   const { context, handOut, key, definition, pathOrUrl, host } = address;
   assertCallable(definition, pathOrUrl, { host, allowLoopback: context.allowLoopback });
   const token = await handOut.hold(key);
+  await handOut.tellCall(key, token);
   try {
     return await placeCall(address, token);
   } catch (error) {

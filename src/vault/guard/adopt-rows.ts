@@ -5,7 +5,7 @@ import { integrityFailed, type StoredTenantKey, systemTenant, TenantKeys } from 
 import { canonicalRow } from '../../storage/canonical-row.ts';
 import type { WriteTx } from '../../storage/database.ts';
 import type { RowAdoption } from '../../storage/migrations/migrate.ts';
-import { protectedTableNames } from '../../storage/protected-tables.ts';
+import { firstProtectedTables } from '../../storage/protected-tables.ts';
 import { readInstance } from '../../storage/statements/instance.ts';
 import { allRows, setRowMac } from '../../storage/statements/row-macs.ts';
 import {
@@ -61,7 +61,7 @@ export async function rowAdoption(
     },
     after: async (tx) => {
       const rowMac = await new TenantKeys({ ...options, store: storeOf(system) }).rowMac();
-      for (const table of protectedTableNames) {
+      for (const table of firstProtectedTables) {
         for await (const row of allRows(tx, table))
           await setRowMac(tx, table, row, rowMac.mac(canonicalRow(table, row)));
       }

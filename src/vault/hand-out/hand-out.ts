@@ -1,9 +1,11 @@
+import type { Acting } from '../../base/acting.ts';
 import { forCaller } from '../../base/callers-line.ts';
 import { codeOf, isGrantryError } from '../../base/errors.ts';
 import { type CheckedKey, checkKey, type GrantKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import type { Secret } from '../../base/secret.ts';
 import { findGrant, type GrantRow } from '../../storage/statements/grants.ts';
+import type { HandOuts, Use } from '../audit/hand-outs.ts';
 import { checkGeneration } from '../checks.ts';
 import type { VaultContext } from '../context.ts';
 import { openToken } from '../grant/tokens.ts';
@@ -29,6 +31,7 @@ export interface HandOutOptions {
   context: VaultContext;
   cache: TokenCache;
   feed: ChangeFeed;
+  handOuts: HandOuts;
   backgroundRefresh: boolean;
   staleHandOutMs: number;
   /** Asks the grant's own API whether it accepts a token. */
@@ -44,6 +47,7 @@ export class HandOut {
   readonly #context: VaultContext;
   readonly #cache: TokenCache;
   readonly #feed: ChangeFeed;
+  readonly #handOuts: HandOuts;
   readonly #backgroundRefresh: boolean;
   /** The time for which memory hands out tokens while the database is away. */
   readonly staleHandOutMs: number;
@@ -63,6 +67,7 @@ export class HandOut {
     this.#cache = options.cache;
     this.#flights = new Flights(options.context, options.cache);
     this.#feed = options.feed;
+    this.#handOuts = options.handOuts;
     this.#backgroundRefresh = options.backgroundRefresh;
     this.staleHandOutMs = options.staleHandOutMs;
     this.#isTokenAccepted = options.isTokenAccepted;
@@ -80,13 +85,33 @@ export class HandOut {
     return held;
   }
 
+  /** Hands a token out to a caller, and tells the audit log. */
   async get(key: GrantKey, options?: HandOutRequest): Promise<AccessToken> {
     // The hot path awaits nothing.
-    const held = options?.minValidity === undefined ? this.held(key) : undefined;
-    return accessTokenOf(held ?? (await forCaller(this.hold(key, options))));
+    const fromMemory = options?.minValidity === undefined ? this.held(key) : undefined;
+    const held = fromMemory ?? (await forCaller(this.hold(key, options)));
+    this.#handOuts.count('token.handed_out', key, held);
+    if (this.#handOuts.mustWait) await this.#handOuts.settled();
+    return accessTokenOf(held);
   }
 
-  /** Like `get`, for callers of the library that also need what the same row says. */
+  /** True if the next hand-out must wait for the audit log. */
+  get mustWait(): boolean {
+    return this.#handOuts.mustWait;
+  }
+
+  /** Tells the audit log of a hand-out that needs not wait for it. */
+  tell(use: Use, key: GrantKey, held: HeldToken, acting?: Acting): void {
+    this.#handOuts.count(use, key, held, acting);
+  }
+
+  /** Tells the audit log of a call with a token. @throws {GrantryError} the error of the database where the log is strict */
+  async tellCall(key: GrantKey, held: HeldToken): Promise<void> {
+    this.#handOuts.count('api.called', key, held);
+    if (this.#handOuts.mustWait) await this.#handOuts.settled();
+  }
+
+  /** Gets a token for the vault's own use, with what the same row says. */
   async hold(key: GrantKey, options?: HandOutRequest): Promise<HeldToken> {
     const held = options?.minValidity === undefined ? this.held(key) : undefined;
     if (held !== undefined) return held;
@@ -100,7 +125,10 @@ export class HandOut {
 
   /** See `Vault.rejectAccessToken`. */
   async reject(key: GrantKey, generation: number, options?: GetAccessTokenOptions): Promise<AccessToken> {
-    return accessTokenOf(await this.replace(key, generation, options));
+    const held = await this.replace(key, generation, options);
+    this.#handOuts.count('token.handed_out', key, held);
+    if (this.#handOuts.mustWait) await this.#handOuts.settled();
+    return accessTokenOf(held);
   }
 
   /** Like `reject`, for callers of the library that also need what the same row says. */

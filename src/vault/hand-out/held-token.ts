@@ -48,6 +48,7 @@ export async function heldTokenOf(
     notedAtMs: row.used_at ?? 0,
     quietUntilMs: undefined,
     era: undefined,
+    counted: undefined,
   };
 }
 

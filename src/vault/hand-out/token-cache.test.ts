@@ -24,6 +24,7 @@ function held(generation: number, accessToken = 'a'): HeldToken {
     notedAtMs: 0,
     quietUntilMs: undefined,
     era: undefined,
+    counted: undefined,
   };
 }
 

@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache';
 import type { CheckedKey, GrantKey } from '../../base/ids.ts';
 import { defaultAccount } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
+import type { HandOutCount } from '../audit/hand-outs.ts';
 import type { ValidityRules } from '../grant/validity.ts';
 import type { AccessToken } from '../types.ts';
 import { type Instant, never } from './instant.ts';
@@ -37,6 +38,8 @@ export interface HeldToken {
   quietUntilMs: number | undefined;
   /** The cache's era in which the row was read; see {@link TokenCache.isOfThisEra}. */
   era: number | undefined;
+  /** The newest count of hand-outs of this token. */
+  counted: HandOutCount | undefined;
 }
 
 type Writable<T> = { -readonly [Name in keyof T]: T[Name] };

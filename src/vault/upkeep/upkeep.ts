@@ -9,6 +9,7 @@ import { claimDueGrants, rescheduleGrant, shredCondemned } from '../../storage/s
 import type { GrantSummary } from '../../storage/statements/grants.ts';
 import { purgeTokenRequests } from '../../storage/statements/token-requests.ts';
 import { writeUses } from '../api/uses.ts';
+import { tendLog } from '../audit/tend.ts';
 import { changing } from '../changing.ts';
 import { discardUnclaimed } from '../connect/completion.ts';
 import { finishConsents } from '../connect/finish-consents.ts';
@@ -116,6 +117,7 @@ export const duties: readonly Duty[] = [
   },
   { queue: 'token_requests', run: forgetTokenRequests },
   { queue: 'uses', run: writeUses },
+  { queue: 'audit', run: tendLog },
   {
     queue: 'child_keys',
     run: (context) => changing(context, ({ tx }) => purgeChildKeys(tx, context.world.now())),

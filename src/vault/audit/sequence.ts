@@ -1,0 +1,106 @@
+import { type Edges, edgesText, type FullTile, grow, hashesText, parseEdges } from '../../audit/edges.ts';
+import { leafHash } from '../../audit/merkle.ts';
+import { GrantryError } from '../../base/errors.ts';
+import type { PinnedTenant } from '../../crypto/tenant-keys.ts';
+import type { WriteTx } from '../../storage/database.ts';
+import { insertHead, insertTiles, lockHead, moveHead } from '../../storage/statements/audit/head.ts';
+import { type AuditEntryRow, insertEntries } from '../../storage/statements/audit/log.ts';
+import { dequeueEntries, oldestQueued } from '../../storage/statements/audit/queue.ts';
+import { changing } from '../changing.ts';
+import type { VaultContext } from '../context.ts';
+import { leafText, onlyShard } from './leaf.ts';
+import { placed, type ReadEntry, readQueued } from './place.ts';
+
+/** Entries that get their place in one transaction. */
+const batchMax = 1_000;
+
+/**
+ * Gives the entries of the queue their places in the tree. Any number of processes may do so at once: the row of the head
+ * lets one in after the other.
+ *
+ * @returns how many got a place
+ */
+export async function sequenceEntries(context: VaultContext): Promise<number> {
+  let sequenced = 0;
+  for (;;) {
+    const count = await sequenceSome(context);
+    sequenced += count;
+    if (count < batchMax) return sequenced;
+  }
+}
+
+async function sequenceSome(context: VaultContext): Promise<number> {
+  const { store } = context;
+  const waiting = (await oldestQueued(store.db, batchMax)).map(readQueued);
+  if (waiting.length === 0) return 0;
+  // The keys are loaded before the transaction, which waits for nothing but its own statements.
+  const pins = await pinAll(context, waiting);
+  return changing(context, async ({ tx }) => {
+    const head = (await lockHead(tx, onlyShard)) ?? (await firstHead(tx, context));
+    // Read again under the lock: another process may have placed some of them.
+    const queued = (await oldestQueued(tx, batchMax)).map(readQueued).filter(({ sealer }) => pins.has(sealer));
+    if (queued.length === 0) return 0;
+    const rows = queued.map((entry, at) => placed(head.size + at, entry, pinOf(pins, entry), context.world));
+    const { edges, tiles } = grow(
+      parseEdges(head.edges),
+      head.size,
+      rows.map((row) => leafHash(leafText(row))),
+    );
+    await write(tx, { rows, tiles, edges, fromSize: head.size, at: context.world.now() });
+    const removed = await dequeueEntries(
+      tx,
+      queued.map(({ row }) => row.id),
+    );
+    if (removed !== queued.length) throw lost('entries left the queue while they got their places');
+    return queued.length;
+  });
+}
+
+async function firstHead(tx: WriteTx, { world }: VaultContext): Promise<{ size: number; edges: string }> {
+  const first = { shard: onlyShard, size: 0, edges: '[]', updated_at: world.now() };
+  await insertHead(tx, first);
+  const head = await lockHead(tx, onlyShard);
+  if (head === undefined) throw lost('the head of the audit log was removed');
+  return head;
+}
+
+interface Written {
+  readonly rows: readonly AuditEntryRow[];
+  readonly tiles: readonly FullTile[];
+  readonly edges: Edges;
+  readonly fromSize: number;
+  readonly at: number;
+}
+
+async function write(tx: WriteTx, { rows, tiles, edges, fromSize, at }: Written): Promise<void> {
+  await insertEntries(tx, rows);
+  await insertTiles(
+    tx,
+    tiles.map(({ level, tile, hashes }) => ({
+      shard: onlyShard,
+      level,
+      tile,
+      hashes: hashesText(hashes),
+    })),
+  );
+  const head = { shard: onlyShard, size: fromSize + rows.length, edges: edgesText(edges), updated_at: at };
+  if (!(await moveHead(tx, fromSize, head))) throw lost('the head of the audit log was moved by another program');
+}
+
+async function pinAll(context: VaultContext, waiting: readonly ReadEntry[]): Promise<Map<string, PinnedTenant>> {
+  const pins = new Map<string, PinnedTenant>();
+  for (const sealer of new Set(waiting.map((entry) => entry.sealer))) pins.set(sealer, await context.keys.pin(sealer));
+  return pins;
+}
+
+function pinOf(pins: ReadonlyMap<string, PinnedTenant>, { sealer }: ReadEntry): PinnedTenant {
+  const pinned = pins.get(sealer);
+  if (pinned === undefined) throw lost('the keys of an entry are missing');
+  return pinned;
+}
+
+function lost(message: string): GrantryError {
+  return new GrantryError('integrity_failed', `The audit log does not fit: ${message}.`, {
+    action: 'Find out who can write to the database, then run: grantry audit verify',
+  });
+}
