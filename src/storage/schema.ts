@@ -25,7 +25,9 @@ export interface Schema {
   grantry_grant_scopes: GrantScopesTable;
   grantry_audit_queue: AuditQueueTable;
   grantry_audit_entries: AuditEntryTable;
-  grantry_audit_tiles: { shard: number; level: number; tile: number; hashes: string };
+  grantry_audit_actors: AuditActorTable;
+  grantry_audit_subjects: AuditSubjectTable;
+  grantry_audit_tiles: { shard: number; level: number; tile: number; hashes: Uint8Array };
   grantry_audit_checkpoints: { shard: number; size: number; at: number; note: string };
   grantry_audit_heads: AuditHeadTable;
   grantry_audit_keys: AuditKeyTable;
@@ -397,27 +399,41 @@ export interface AuditEntryTable {
   shard: number;
   seq: number;
   at: number;
-  /** Null for a change of the installation. */
-  tenant: string | null;
-  provider: string | null;
-  account: string | null;
+  /** The id in the table of subjects; null for a change of the installation. */
+  subject: number | null;
   generation: number | null;
   action: string;
-  actor_kind: string;
-  actor_id: string;
-  actor_name: string | null;
-  source: string;
+  /** The id in the table of actors. */
+  actor: number;
   outcome: string;
   code: string | null;
   reason: string | null;
-  /** How many hand-outs the entry tells, and from when to when. */
+  /** How many equal events the entry tells, and how many milliseconds before `at` the first of several was. */
   count: number | null;
-  first_at: number | null;
-  last_at: number | null;
-  /** SHA-256 of the details and their salt, as base64url. */
-  details_hash: string | null;
+  span: number | null;
+  /** SHA-256 of the details and their salt. */
+  details_hash: Uint8Array | null;
   /** The details and their salt, sealed with the tenant's key: without it they are erased, and the tree stays whole. */
-  details: string | null;
+  details: Uint8Array | null;
+}
+
+/** Somebody who did something, and from where. Entries name the row, since there are few of them. */
+export interface AuditActorTable {
+  shard: number;
+  id: number;
+  kind: string;
+  actor_id: string;
+  name: string | null;
+  source: string;
+}
+
+/** A tenant, a provider's grants of it, or one grant. Entries name the row. */
+export interface AuditSubjectTable {
+  shard: number;
+  id: number;
+  tenant: string;
+  provider: string | null;
+  account: string | null;
 }
 
 /** The size of a tree, and the hashes at its right edge by level. */

@@ -4,76 +4,106 @@
  *
  * Every key begins with the shard, so that the log of a database that is split stays with its part.
  */
-const tables = (integer: string, strict: string): string => `
+interface Words {
+  /** Of 8 bytes. */
+  readonly long: string;
+  /** Of 4 bytes, for numbers that stay small: a log has millions of rows. */
+  readonly int: string;
+  readonly bytes: string;
+  /** After a table whose rows are read by their key. */
+  readonly byKey: string;
+  readonly strict: string;
+}
+
+const tables = ({ long, int, bytes, byKey, strict }: Words): string => `
 create table grantry_audit_queue (
   id text not null,
-  at ${integer} not null,
+  at ${long} not null,
   tenant text not null,
   entry text not null,
   details text not null,
   mac text,
   constraint grantry_audit_queue_pkey primary key (id)
 )${strict};
-create table grantry_audit_entries (
-  shard ${integer} not null,
-  seq ${integer} not null,
-  at ${integer} not null,
-  tenant text,
+create table grantry_audit_actors (
+  shard ${int} not null,
+  id ${int} not null,
+  kind text not null,
+  actor_id text not null,
+  name text,
+  source text not null,
+  constraint grantry_audit_actors_pkey primary key (shard, id)
+)${strict};
+create index grantry_audit_actors_actor on grantry_audit_actors (actor_id);
+create table grantry_audit_subjects (
+  shard ${int} not null,
+  id ${int} not null,
+  tenant text not null,
   provider text,
   account text,
-  generation ${integer},
+  constraint grantry_audit_subjects_pkey primary key (shard, id)
+)${strict};
+create index grantry_audit_subjects_tenant on grantry_audit_subjects (tenant, provider);
+create table grantry_audit_entries (
+  shard ${int} not null,
+  generation ${int},
+  seq ${long} not null,
+  at ${long} not null,
+  actor ${int} not null,
+  subject ${int},
+  count ${int},
+  span ${int},
   action text not null,
-  actor_kind text not null,
-  actor_id text not null,
-  actor_name text,
-  source text not null,
   outcome text not null,
   code text,
   reason text,
-  count ${integer},
-  first_at ${integer},
-  last_at ${integer},
-  details_hash text,
-  details text,
+  details_hash ${bytes},
+  details ${bytes},
   constraint grantry_audit_entries_pkey primary key (shard, seq)
-)${strict};
-create index grantry_audit_entries_grant on grantry_audit_entries (tenant, provider, seq) where tenant is not null;
+)${byKey};
+create index grantry_audit_entries_subject on grantry_audit_entries (subject, seq) where subject is not null;
 create table grantry_audit_tiles (
-  shard ${integer} not null,
-  level ${integer} not null,
-  tile ${integer} not null,
-  hashes text not null,
+  shard ${int} not null,
+  level ${int} not null,
+  tile ${int} not null,
+  hashes ${bytes} not null,
   constraint grantry_audit_tiles_pkey primary key (shard, level, tile)
-)${strict};
+)${byKey};
 create table grantry_audit_checkpoints (
-  shard ${integer} not null,
-  size ${integer} not null,
-  at ${integer} not null,
+  shard ${int} not null,
+  size ${long} not null,
+  at ${long} not null,
   note text not null,
   constraint grantry_audit_checkpoints_pkey primary key (shard, size)
 )${strict};
 create table grantry_audit_heads (
-  shard ${integer} not null,
-  size ${integer} not null,
+  shard ${int} not null,
+  size ${long} not null,
   edges text not null,
-  updated_at ${integer} not null,
+  updated_at ${long} not null,
   mac text,
   constraint grantry_audit_heads_pkey primary key (shard)
 )${strict};
 create table grantry_audit_keys (
-  shard ${integer} not null,
+  shard ${int} not null,
   id text not null,
   algorithm text not null,
   verifier text not null,
   private_key text not null,
-  created_at ${integer} not null,
-  retired_at ${integer},
+  created_at ${long} not null,
+  retired_at ${long},
   mac text,
   constraint grantry_audit_keys_pkey primary key (shard, id)
 )${strict}`;
 
 /** What was put in order is never changed and never removed. */
-const final = ['grantry_audit_entries', 'grantry_audit_tiles', 'grantry_audit_checkpoints'];
+const final = [
+  'grantry_audit_actors',
+  'grantry_audit_subjects',
+  'grantry_audit_entries',
+  'grantry_audit_tiles',
+  'grantry_audit_checkpoints',
+];
 
 const refusal = "'entries of the audit log are never changed'";
 
@@ -93,9 +123,9 @@ const postgresTriggers = final
   .join(';\n');
 
 export const audit = {
-  sqlite: `${tables('integer', ' strict')};
+  sqlite: `${tables({ long: 'integer', int: 'integer', bytes: 'blob', byKey: ' strict, without rowid', strict: ' strict' })};
 ${sqliteTriggers}`,
-  postgres: `${tables('bigint', '')};
+  postgres: `${tables({ long: 'bigint', int: 'integer', bytes: 'bytea', byKey: '', strict: '' })};
 create function grantry_audit_refuse() returns trigger language plpgsql as $$begin raise exception ${refusal}; end$$;
 ${postgresTriggers}`,
 };

@@ -30,9 +30,9 @@ export function leafMembers(row: AuditEntryRow): Record<string, string | number 
     code: row.code,
     reason: row.reason,
     count: row.count,
-    first_at: row.first_at,
-    last_at: row.last_at,
-    details_hash: row.details_hash,
+    first_at: row.span === null ? null : row.at - row.span,
+    last_at: row.span === null ? null : row.at,
+    details_hash: row.details_hash === null ? null : Buffer.from(row.details_hash).toString('base64url'),
   };
   const kept: Record<string, string | number | Record<string, string>> = {};
   for (const [member, value] of Object.entries(members)) if (value !== null) kept[member] = value;
@@ -40,6 +40,6 @@ export function leafMembers(row: AuditEntryRow): Record<string, string | number 
 }
 
 /** The hash by which a leaf names its details. The salt keeps short details from being guessed. */
-export function detailsHash(salted: string): string {
-  return createHash('sha256').update(salted, 'utf8').digest('base64url');
+export function detailsHash(salted: string): Uint8Array {
+  return createHash('sha256').update(salted, 'utf8').digest();
 }

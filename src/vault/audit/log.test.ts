@@ -65,7 +65,7 @@ describe.each(databaseKinds)('on %s', (kind) => {
     const context = internalsOf(vault).open();
     await sequenceEntries(context);
     await context.store.transaction(async (tx) => {
-      await insertTiles(tx, [{ shard: onlyShard, level: 0, tile: 0, hashes: '' }]);
+      await insertTiles(tx, [{ shard: onlyShard, level: 0, tile: 0, hashes: new Uint8Array(32) }]);
       await insertCheckpoint(tx, { shard: onlyShard, size: 1, at: 1, note: '' });
     });
     for (const statement of [

@@ -1,14 +1,16 @@
-import { type Edges, edgesText, type FullTile, grow, hashesText, parseEdges } from '../../audit/edges.ts';
-import { leafHash } from '../../audit/merkle.ts';
+import { type Edges, edgesText, type FullTile, grow, parseEdges } from '../../audit/edges.ts';
+import { joinHashes, leafHash } from '../../audit/merkle.ts';
 import { GrantryError } from '../../base/errors.ts';
 import type { PinnedTenant } from '../../crypto/tenant-keys.ts';
 import type { WriteTx } from '../../storage/database.ts';
 import { insertHead, insertTiles, lockHead, moveHead } from '../../storage/statements/audit/head.ts';
-import { type AuditEntryRow, insertEntries } from '../../storage/statements/audit/log.ts';
+import type { AuditEntryRow } from '../../storage/statements/audit/log.ts';
+import { insertEntries } from '../../storage/statements/audit/log.ts';
 import { dequeueEntries, oldestQueued } from '../../storage/statements/audit/queue.ts';
 import { changing } from '../changing.ts';
 import type { VaultContext } from '../context.ts';
 import { leafText, onlyShard } from './leaf.ts';
+import { withNumbers } from './numbers.ts';
 import { placed, type ReadEntry, readQueued } from './place.ts';
 
 /** Entries that get their place in one transaction. */
@@ -73,14 +75,14 @@ interface Written {
 }
 
 async function write(tx: WriteTx, { rows, tiles, edges, fromSize, at }: Written): Promise<void> {
-  await insertEntries(tx, rows);
+  await insertEntries(tx, await withNumbers(tx, rows));
   await insertTiles(
     tx,
     tiles.map(({ level, tile, hashes }) => ({
       shard: onlyShard,
       level,
       tile,
-      hashes: hashesText(hashes),
+      hashes: joinHashes(hashes),
     })),
   );
   const head = { shard: onlyShard, size: fromSize + rows.length, edges: edgesText(edges), updated_at: at };

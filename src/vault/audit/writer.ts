@@ -52,8 +52,8 @@ const failures: ReadonlySet<string> = new Set([
 function entryOf(event: EventRow): NewEntry {
   const { at, tenant, provider, account, generation, type: action, reason } = event;
   const outcome: Outcome = failures.has(action) ? 'failed' : 'ok';
-  const { from_state, to_state, grant_id } = event;
-  const states = to_state === null ? {} : { from: from_state, to: to_state };
+  const { from_state, to_state } = event;
+  const states = to_state === null || from_state === to_state ? {} : { from: from_state, to: to_state };
   // Only `changing` writes events, each with an object of plain values.
   const kept = JSON.parse(event.details) as NewEntry['details'];
   return {
@@ -66,7 +66,7 @@ function entryOf(event: EventRow): NewEntry {
     outcome,
     code: null,
     reason,
-    details: { ...kept, ...states, ...(grant_id === null ? {} : { grant_id }) },
+    details: { ...kept, ...states },
   };
 }
 

@@ -1,8 +1,22 @@
 import type { Selectable } from 'kysely';
 import type { Reader, WriteTx } from '../../database.ts';
-import type { AuditEntryTable } from '../../schema.ts';
+import type { AuditActorTable, AuditEntryTable, AuditSubjectTable } from '../../schema.ts';
 
-export type AuditEntryRow = Selectable<AuditEntryTable>;
+export type NewEntryRow = Selectable<AuditEntryTable>;
+export type ActorRow = Selectable<AuditActorTable>;
+export type SubjectRow = Selectable<AuditSubjectTable>;
+
+/** An entry with its actor and its subject. */
+export type AuditEntryRow = NewEntryRow & {
+  /** Null for a change of the installation. */
+  readonly tenant: string | null;
+  readonly provider: string | null;
+  readonly account: string | null;
+  readonly actor_kind: string;
+  readonly actor_id: string;
+  readonly actor_name: string | null;
+  readonly source: string;
+};
 
 const table = 'grantry_audit_entries';
 
@@ -10,7 +24,7 @@ const table = 'grantry_audit_entries';
 const rowsMax = 100;
 
 /** Gives entries their place for good. */
-export async function insertEntries(tx: WriteTx, rows: readonly AuditEntryRow[]): Promise<void> {
+export async function insertEntries(tx: WriteTx, rows: readonly NewEntryRow[]): Promise<void> {
   for (let from = 0; from < rows.length; from += rowsMax) {
     await tx
       .insertInto(table)
@@ -39,16 +53,81 @@ export async function listEntries(
   page: { readonly seq: number; readonly newestFirst: boolean; readonly limit: number },
 ): Promise<AuditEntryRow[]> {
   const { shard, tenants, provider, account, actions, actor, since, until } = filter;
-  let query = db.selectFrom(table).selectAll().where('shard', '=', shard);
+  let query = db
+    .selectFrom(table)
+    .innerJoin('grantry_audit_actors as who', (join) =>
+      join.onRef('who.shard', '=', `${table}.shard`).onRef('who.id', '=', `${table}.actor`),
+    )
+    .leftJoin('grantry_audit_subjects as whom', (join) =>
+      join.onRef('whom.shard', '=', `${table}.shard`).onRef('whom.id', '=', `${table}.subject`),
+    )
+    .selectAll(table)
+    .select(['who.kind as actor_kind', 'who.actor_id', 'who.name as actor_name', 'who.source'])
+    .select(['whom.tenant', 'whom.provider', 'whom.account'])
+    .where(`${table}.shard`, '=', shard);
   query = page.newestFirst
     ? query.where('seq', '<', page.seq).orderBy('seq', 'desc')
     : query.where('seq', '>=', page.seq).orderBy('seq');
-  if (tenants !== undefined) query = query.where('tenant', 'in', tenants);
-  if (provider !== undefined) query = query.where('provider', '=', provider);
-  if (account !== undefined) query = query.where('account', '=', account);
+  if (tenants !== undefined) query = query.where('whom.tenant', 'in', tenants);
+  if (provider !== undefined) query = query.where('whom.provider', '=', provider);
+  if (account !== undefined) query = query.where('whom.account', '=', account);
   if (actions !== undefined) query = query.where('action', 'in', actions);
-  if (actor !== undefined) query = query.where('actor_id', '=', actor);
+  if (actor !== undefined) query = query.where('who.actor_id', '=', actor);
   if (since !== undefined) query = query.where('at', '>=', since);
   if (until !== undefined) query = query.where('at', '<', until);
   return query.limit(page.limit).execute();
+}
+
+/** The rows of actors with some ids, for those who look for their own. */
+export async function findActors(db: Reader, shard: number, actorIds: readonly string[]): Promise<ActorRow[]> {
+  if (actorIds.length === 0) return [];
+  return db
+    .selectFrom('grantry_audit_actors')
+    .selectAll()
+    .where('shard', '=', shard)
+    .where('actor_id', 'in', actorIds)
+    .execute();
+}
+
+/** The subjects of some tenants, for those who look for their own. */
+export async function findSubjects(db: Reader, shard: number, tenants: readonly string[]): Promise<SubjectRow[]> {
+  if (tenants.length === 0) return [];
+  return db
+    .selectFrom('grantry_audit_subjects')
+    .selectAll()
+    .where('shard', '=', shard)
+    .where('tenant', 'in', tenants)
+    .execute();
+}
+
+/** The next free number of an actor or a subject. The caller has locked the head of the tree. */
+export async function nextNumber(
+  tx: WriteTx,
+  table: 'grantry_audit_actors' | 'grantry_audit_subjects',
+  shard: number,
+): Promise<number> {
+  const found = await tx
+    .selectFrom(table)
+    .select(({ fn }) => fn.max('id').as('id'))
+    .where('shard', '=', shard)
+    .executeTakeFirst();
+  return (found?.id ?? 0) + 1;
+}
+
+/** Keeps new actors. */
+export async function insertActors(tx: WriteTx, actors: readonly ActorRow[]): Promise<void> {
+  if (actors.length > 0)
+    await tx
+      .insertInto('grantry_audit_actors')
+      .values([...actors])
+      .execute();
+}
+
+/** Keeps new subjects. */
+export async function insertSubjects(tx: WriteTx, subjects: readonly SubjectRow[]): Promise<void> {
+  if (subjects.length > 0)
+    await tx
+      .insertInto('grantry_audit_subjects')
+      .values([...subjects])
+      .execute();
 }
