@@ -135,6 +135,7 @@ function attemptOf(plan: RefreshPlan, claim: Claim): TokenAttempt {
     tenantKeys: plan.tenantKeys,
     facts: factsOf(plan.row),
     app: plan.tokenApp,
+    added: claim.added,
   };
 }
 
