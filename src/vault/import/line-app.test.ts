@@ -1,4 +1,4 @@
-/** What a line of an import brings for its app: scopes, and another client. */
+/** The app of an import line: the scopes that it gets, and another client. */
 import { describe, expect, it, vi } from 'vitest';
 import { databaseKinds, makeBench } from '../../../test/support/bench.ts';
 import { demoClient } from '../../simulator/index.ts';
