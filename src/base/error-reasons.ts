@@ -20,7 +20,7 @@ export const errorReasons = {
   throttled: 'The provider throttles token requests.',
   unavailable: 'The provider answered that it is not available.',
   not_understood: "The provider's answer is no known error.",
-  unusable_answer: "The provider's answer arrived, and no token in it can be used.",
+  unusable_answer: 'An answer arrived, of the provider or of a gateway before it, and nothing in it can be used.',
   answer_lost: "A request was sent, and the provider's answer did not arrive.",
   answer_refused: 'The database refuses to save the last answer. It waits in the spool.',
   refused: 'The provider refused the refresh token.',

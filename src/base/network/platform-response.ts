@@ -32,11 +32,23 @@ export function platformResponse(response: Response, peer: string, signal: Abort
   return new Response(guarded, { status, statusText, headers });
 }
 
-/** The error of an answer that ended too early. */
+/** The error of an answer that ended too early, or whose next bytes are no HTTP. */
 export function brokenOff(peer: string, cause: unknown): GrantryError {
+  if (isParserError(cause)) {
+    // Without the cause: the parser's own error carries the peer's bytes.
+    return new GrantryError('provider_error', `${peer} sent an answer that is no valid HTTP.`, {
+      reason: 'unusable_answer',
+    });
+  }
   return new GrantryError('provider_unavailable', `${peer} closed the connection before the end of its answer.`, {
     cause,
   });
+}
+
+/** True for a failure of the HTTP client's parser. It often has no code. */
+function isParserError(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  return error.name === 'HTTPParserError' || isParserError(error.cause);
 }
 
 /** Waits for a result, or until the signal is aborted: then its reason is thrown, as the caller made it. */

@@ -287,6 +287,28 @@ describe('a stream', () => {
     await expect(response.text()).rejects.toThrow();
   });
 
+  it.each([
+    ['is no valid HTTP', 'text/plain', 'xyz\r\n', 502, { code: 'provider_error', reason: 'unusable_answer' }],
+    ['is read and no valid HTTP', 'application/json', 'xyz\r\n', 502, { code: 'provider_error' }],
+    ['ends before its body', 'text/plain', '', 503, { code: 'provider_unavailable' }],
+  ])('that %s has a status', async (_what, type, rest, status, problem) => {
+    await using upstream = await makeUpstream({
+      api: (_request, { socket }) => {
+        socket?.write(`HTTP/1.1 401 x\r\ncontent-type: ${type}\r\ntransfer-encoding: chunked\r\n\r\n${rest}`);
+        setTimeout(() => socket?.end(), 20);
+      },
+      change: (definition) => ({
+        ...definition,
+        api: { ...definition.api, invalidToken: [{ status: 401, pointer: '/code', equals: 57 }] },
+      }),
+    });
+    const response = await upstream.call('/x');
+    expect(response.status).toBe(status);
+    expect(await response.json()).toMatchObject(problem);
+    const called = upstream.vault.fetch({ tenant: 'acme', provider: 'plain' }, '/x').then((answer) => answer.text());
+    await expect(called).rejects.toMatchObject(problem);
+  });
+
   it('that the caller breaks off ends the provider’s, too', async () => {
     let ended = false;
     await using upstream = await makeUpstream({

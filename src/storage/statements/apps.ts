@@ -1,5 +1,5 @@
 import type { Selectable } from 'kysely';
-import { invalidRequest } from '../../base/errors.ts';
+import { type GrantryError, invalidRequest } from '../../base/errors.ts';
 import { changedOne, type Reader, type WriteTx } from '../database.ts';
 import { intact, type Listed, marked, onlyIntact } from '../row-seal.ts';
 import type { AppTable } from '../schema.ts';
@@ -27,7 +27,12 @@ export async function putApp(tx: WriteTx, row: AppRow): Promise<'created' | 'rep
     .set({ ...changes, mac })
     .where('name', '=', name);
   if (await changedOne(update.where('generation', '=', row.generation - 1))) return 'replaced';
-  throw invalidRequest(`The app ${row.name} was changed by another caller in the meantime.`, {
+  throw changedMeanwhile(row.name);
+}
+
+/** The error for a change to an app that is another one by now: writing what was read would undo the other change. */
+export function changedMeanwhile(name: string): GrantryError {
+  return invalidRequest(`The app ${name} was changed by another caller in the meantime.`, {
     action: 'Read the app again, then repeat the change.',
   });
 }

@@ -76,11 +76,21 @@ export async function assumedScopes(db: Reader, { tenant, grantId }: Grant): Pro
   return row === undefined ? [] : listIn(row.assumed);
 }
 
-/** Notes that an answer of the provider has named the grant's scopes. */
-export async function confirmScopes(tx: WriteTx, { tenant, grantId }: Grant): Promise<void> {
+/**
+ * Notes that an answer of the provider has named the grant's scopes.
+ *
+ * @param counted the assumed scopes of which the answer tells; null for all
+ */
+export async function confirmScopes(
+  tx: WriteTx,
+  { tenant, grantId }: Grant,
+  counted: readonly string[] | null,
+): Promise<void> {
+  if (counted?.length === 0) return;
+  const known = counted === null ? [] : ((await lockScopes(tx, { tenant, grantId }))?.assumed ?? []);
   await tx
     .updateTable(table)
-    .set({ assumed: '[]' })
+    .set({ assumed: JSON.stringify(known.filter((scope) => counted?.includes(scope) !== true)) })
     .where('tenant', '=', tenant)
     .where('grant_id', '=', grantId)
     .execute();

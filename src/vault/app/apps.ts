@@ -10,6 +10,7 @@ import type { ScopeFinding } from '../../providers/scope-lint.ts';
 import type { WriteTx } from '../../storage/database.ts';
 import {
   type AppRow,
+  changedMeanwhile,
   deleteApp,
   findApp,
   findMarkedApp,
@@ -31,14 +32,15 @@ import { anyDc, dcsWithSecret, openSecrets, pinSystemKeys, sealSecrets, secretFo
 /**
  * Makes or replaces a client registration.
  *
- * @throws {GrantryError} `not_found` for its provider; `invalid_request`, also for an existing app with `onlyNew`, and
- * for another client id or provider while the app has grants
+ * @param options `onlyNew` makes an app and replaces none. `seen` is the app that the input was made from
+ * @throws {GrantryError} `not_found` for its provider; `invalid_request`, also for an existing app with `onlyNew`, for an
+ * app that was changed since it was `seen`, and for another client id or provider while the app has grants
  */
 export async function putAppOf(
   context: VaultContext,
   name: string,
   input: AppInput,
-  options: { onlyNew?: boolean } = {},
+  options: { onlyNew?: boolean; seen?: Revision } = {},
 ): Promise<{ app: App; warnings: readonly ScopeFinding[]; created: boolean }> {
   checkName('app', name);
   checkObject('app', input);
@@ -51,6 +53,7 @@ export async function putAppOf(
     await lockApp(tx, name, 'update');
     const found = await findMarkedApp(tx, name);
     if (found !== undefined && options.onlyNew === true) throw invalidRequest(`The app ${name} already exists.`);
+    if (options.seen !== undefined && !isSameRevision(options.seen, found)) throw changedMeanwhile(name);
     // Nothing that an altered row says is taken over: this app replaces it, with its own secrets.
     const old = found?.isIntact === false ? undefined : found;
     if (found !== undefined && old === undefined) await deleteApp(tx, name);
@@ -90,6 +93,13 @@ export async function putAppOf(
     return { row, created: found === undefined };
   });
   return { app: await describeApp(context, put.row), warnings: checked.warnings, created: put.created };
+}
+
+type Revision = Pick<AppRow, 'generation' | 'context'>;
+
+/** True if an app is still as it was read. One that was made anew under its name has another context. */
+export function isSameRevision(seen: Revision, found: Revision | undefined): boolean {
+  return found?.generation === seen.generation && found.context === seen.context;
 }
 
 /** Reads an app, without its secrets. */

@@ -1,6 +1,6 @@
 /** More scopes for an existing grant: the refresh token stays where the provider can, and a new consent elsewhere. */
 import { describe, expect, it } from 'vitest';
-import { type Bench, databaseKinds, makeBench } from '../../../test/support/bench.ts';
+import { type Bench, databaseKinds, makeBench, until } from '../../../test/support/bench.ts';
 import { demoClient } from '../../simulator/index.ts';
 import { internalsOf } from '../internals.ts';
 import type { Vault } from '../types.ts';
@@ -34,6 +34,12 @@ async function connected(kind: 'sqlite' | 'postgres' = 'sqlite'): Promise<{ benc
   // Zoho allows few requests per refresh token and minute.
   await bench.jump(700_000);
   return { bench, vault };
+}
+
+/** The number of grants to which scopes were added. */
+async function added(bench: Bench): Promise<number> {
+  const notes = bench.judge.db.selectFrom('grantry_grant_scopes').where('assumed', '!=', '[]');
+  return (await notes.select('grant_id').execute()).length;
 }
 
 const families = (bench: Bench) => bench.simulator.families().filter(({ alive }) => alive);
@@ -197,6 +203,66 @@ describe('scopes that a grant gains', () => {
     await bench.jump(700_000);
     await vault.getAccessToken(key, { minValidity: 3_590 });
     expect(await vault.grants.get(key)).toMatchObject({ scopes: [leads, coql], scopesAssumed: [coql] });
+  });
+
+  it('come only with a refresh whose request was sent after the callback', async () => {
+    const { bench, vault } = await connected();
+    await using _ = bench;
+    const { url } = await vault.authorize({ ...key, redirectUri, addScopes: [coql] });
+    const callback = await visit(bench, url);
+    bench.simulator.zoho.change({ scopeInAnswer: false });
+    const context = internalsOf(vault).open();
+    const before = await bench.row(key);
+    const { promise: sent, resolve: isSent } = Promise.withResolvers<void>();
+    const { promise: gate, resolve: open } = Promise.withResolvers<void>();
+    const answered = bench.requests().length;
+    const { store } = context;
+    const real = store.transaction.bind(store);
+    // Holds the answer back before it is saved.
+    store.transaction = async (run, options) => {
+      if (bench.requests().length === answered) return real(run, options);
+      isSent();
+      await gate;
+      return real(run, options);
+    };
+    const underWay = vault.getAccessToken(key, { minValidity: 3_600 }).catch(() => {});
+    await sent;
+    const other = await bench.open();
+    // Without the refresh that follows: only the one under way ends.
+    const grant = await completeAuthorization(internalsOf(other.vault).open(), callback);
+    expect(grant).toMatchObject({ scopes: [leads] });
+    store.transaction = real;
+    open();
+    await underWay;
+    expect((await bench.row(key)).generation).toBe(before.generation + 1);
+    expect(await vault.grants.get(key)).toMatchObject({ scopes: [leads], scopesMissing: [coql] });
+    await bench.jump(700_000);
+    await vault.getAccessToken(key, { minValidity: 3_590 });
+    expect(await vault.grants.get(key)).toMatchObject({ scopes: [leads, coql], scopesAssumed: [coql] });
+  });
+
+  it('are shown at once although a refresh was under way at the callback', async () => {
+    const { bench, vault } = await connected();
+    await using _ = bench;
+    const { url } = await vault.authorize({ ...key, redirectUri, addScopes: [coql] });
+    const callback = await visit(bench, url);
+    const { promise: gate, resolve: open } = Promise.withResolvers<void>();
+    const { store } = internalsOf(vault).open();
+    const real = store.transaction.bind(store);
+    const answered = bench.requests().length;
+    store.transaction = async (run, options) => {
+      if (bench.requests().length > answered) await gate;
+      return real(run, options);
+    };
+    const underWay = vault.getAccessToken(key, { minValidity: 3_600 }).catch(() => {});
+    await until(() => bench.requests().length > answered, 'the request');
+    const other = await bench.open();
+    const completed = other.vault.completeAuthorization(callback);
+    await until(async () => (await added(bench)) > 0, 'the note of the scopes');
+    store.transaction = real;
+    open();
+    await underWay;
+    expect(await completed).toMatchObject({ scopes: [leads, coql], scopesAssumed: [coql] });
   });
 
   it('need a grant', async () => {

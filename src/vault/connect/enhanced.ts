@@ -75,17 +75,19 @@ export async function addScopes(
   prove?: Prove,
 ): Promise<Grant> {
   const key = keyOf(of);
-  const generation = await changing(context, async (change) => {
+  const { generation, isHeld } = await changing(context, async (change) => {
     const seen = await findGrant(change.tx, key);
     const row = seen === undefined ? undefined : await lockGrant(change.tx, key.tenant, seen.id);
     if (row === undefined || row.state === 'disconnected' || row.refresh_fingerprint !== enhancement.fingerprint) {
       throw failed('The grant was disconnected or connected anew meanwhile, so it gained no scopes.');
     }
     await noteAdded(change, row, enhancement.scopes);
-    return row.generation;
+    return { generation: row.generation, isHeld: row.lease_owner !== null };
   });
   try {
     await prove?.(key, generation);
+    // The request of a refresh that was under way was sent before the callback, so its answer proves nothing.
+    if (isHeld) await prove?.(key, generation + 1);
   } catch (error) {
     if (!isGrantryError(error) || isVaultDown(error)) throw error;
     const { tenant, provider } = key;

@@ -13,7 +13,7 @@ import { isMoved, moved, stands } from '../grant/standing.ts';
 import { isUnchecked } from '../organization/expect.ts';
 import { learnOrganization } from '../organization/learn.ts';
 import { reasons } from '../reasons.ts';
-import type { ConsentEntry, ConsentHead } from '../spool/consents.ts';
+import type { ConsentEntry, ConsentHead, ConsentSweep } from '../spool/consents.ts';
 import { mayBeAlive } from '../spool/owner.ts';
 import { authorizationOf, type Exchanged } from './authorize.ts';
 import { completeAtCallback, discardTokens, holdForCompletion } from './completion.ts';
@@ -54,26 +54,68 @@ export async function finishConsents(
  * Revokes what answers hold that were set aside too long ago. Returns the times before which files are swept. Callers who wait
  * for one grant leave both to the upkeep: its providers may be slow.
  */
-async function endOld(context: VaultContext): Promise<{ reservedBefore: number; unreadBefore: number }> {
+async function endOld(context: VaultContext): Promise<ConsentSweep> {
   const now = context.world.now();
   const unreadBefore = now - context.condemnedKeptMs;
-  await endSetAside(context, unreadBefore);
-  return { reservedBefore: now - context.times.spoolKeptMs, unreadBefore };
+  const kept = await endSetAside(context, unreadBefore);
+  return { reservedBefore: now - context.times.spoolKeptMs, unreadBefore, kept };
 }
 
-/** Revokes the tokens of answers that were set aside too long ago: the provider still keeps a place for each. */
-async function endSetAside(context: VaultContext, before: number): Promise<void> {
+/**
+ * Revokes the tokens of answers that were set aside too long ago: the provider still keeps a place for each. Returns the
+ * names of the files that stay, because no token may be sent to where it came from.
+ */
+async function endSetAside(context: VaultContext, before: number): Promise<ReadonlySet<string>> {
+  const kept = new Set<string>();
   for (const entry of await consentsOf(context).list('unread')) {
     if (entry.writtenAt >= before) continue;
     const { tenant, provider, account } = entry.head;
     const key: CheckedKey = { tenant, provider, account };
     try {
-      const exchanged = await openConsent(context, entry, key);
-      if (exchanged !== null) await discardTokens(context, key, authorizationOf(exchanged));
+      if (await isKeptElsewhere(context, entry)) kept.add(entry.name);
+      else {
+        const exchanged = await openConsent(context, entry, key);
+        if (exchanged !== null) await discardTokens(context, key, authorizationOf(exchanged));
+      }
     } catch (error) {
       if (isVaultDown(error)) throw error;
-      context.logger.warn(shreddedAside, { tenant, provider, code: codeOf(error) });
+      // Moved in this moment: the next round looks again.
+      if (isMoved(error)) kept.add(entry.name);
+      else context.logger.warn(shreddedAside, { tenant, provider, code: codeOf(error) });
     }
+  }
+  return kept;
+}
+
+/** The files that the log has named, so that each process says it once. */
+const toldKept = new WeakMap<VaultContext, Set<string>>();
+
+/**
+ * True if an answer opens and its tokens can be revoked nowhere: their provider or its app was changed or removed since. Its
+ * file stays sealed, and is revoked once both stand as they did.
+ */
+async function isKeptElsewhere(context: VaultContext, entry: ConsentEntry): Promise<boolean> {
+  if (await isAtOrigin(context, entry.head)) return false;
+  // The tenant has left, and its keys are gone: no later round can open the file.
+  if ((await readEntry(context, entry)) === null) return false;
+  const told = toldKept.get(context) ?? new Set();
+  toldKept.set(context, told);
+  if (told.has(entry.name)) return true;
+  told.add(entry.name);
+  const { tenant, provider, app } = entry.head;
+  context.logger.error(keptElsewhere, { tenant, provider, app, file: entry.name });
+  return true;
+}
+
+const keptElsewhere = 'the tokens of a consent cannot be revoked where they were issued; their file stays sealed';
+
+/** True while a provider and its app stand as they did when the tokens were asked for. */
+async function isAtOrigin(context: VaultContext, { tenant, provider, app, place }: ConsentHead): Promise<boolean> {
+  try {
+    return await stands(context, await appFor(context, { tenant, provider, app }), place);
+  } catch (error) {
+    if (!isGrantryError(error) || isVaultDown(error)) throw error;
+    return false;
   }
 }
 
@@ -86,7 +128,7 @@ export async function unreadConsents(context: VaultContext, key: CheckedKey): Pr
 
 /**
  * Ends the consents that a disconnect has made unwanted, before the tenant's keys may go. Their tokens are revoked, unless the
- * disconnect leaves the grant's alive. What nothing can be read from is removed.
+ * disconnect leaves the grant's alive. What nothing can be read from is removed. What can be revoked nowhere now is kept.
  *
  * @param unread the answers that were set aside before the disconnect
  */
@@ -96,7 +138,9 @@ export async function endConsents(
   unread: readonly ConsentEntry[],
 ): Promise<void> {
   await finishConsents(context, { only: key });
+  const row = await findGrant(context.store.db, key);
   for (const entry of unread) {
+    if (!isLeftAlive(row) && (await isKeptElsewhere(context, entry))) continue;
     try {
       await finishConsent(context, entry);
     } catch (error) {
@@ -144,9 +188,7 @@ export async function finishConsent(context: VaultContext, entry: ConsentEntry):
       return error;
     }
     const row = await findGrant(context.store.db, key);
-    // A disconnect without revocation leaves every token of the grant alive.
-    const leftAlive = row?.state === 'disconnected' && row.reason === reasons.leftAlive;
-    if (!leftAlive) await discardTokens(context, key, authorization);
+    if (!isLeftAlive(row)) await discardTokens(context, key, authorization);
     context.logger.warn('a consent was not stored: it is no longer wanted', { tenant, provider });
     await returnSession(context, head, error);
   }
@@ -156,6 +198,11 @@ export async function finishConsent(context: VaultContext, entry: ConsentEntry):
   await entry.remove();
   context.logger.info('a consent in the spool was finished', { tenant, provider });
   return null;
+}
+
+/** A disconnect without revocation leaves every token of the grant alive. */
+function isLeftAlive(row: GrantRow | undefined): boolean {
+  return row?.state === 'disconnected' && row.reason === reasons.leftAlive;
 }
 
 /** Stores the tokens of a consent, unless they are stored already: only what is new is compared with what is expected. */

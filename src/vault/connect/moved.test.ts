@@ -1,5 +1,5 @@
 /** A caller that may move an unused provider gets no token that is on its way: neither before, while nor after it is stored. */
-import { readdirSync } from 'node:fs';
+import { readdirSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { type Bench, codeOf, databaseKinds, makeBench, tidyUp } from '../../../test/support/bench.ts';
@@ -167,6 +167,52 @@ describe.each(databaseKinds)('a connection under way, on %s', (kind) => {
     expect(kept).toEqual([expect.not.stringMatching(/\.consent$/)]);
     expect([here.sent.length, living(bench)]).toEqual([before, 1]);
   });
+
+  it.each(['its time is over', 'its grant is disconnected'])(
+    'that is set aside stays sealed when %s, and is revoked once the provider is back',
+    async (when) => {
+      await using here = await setting(kind);
+      const { bench, vault } = here;
+      const context = internalsOf(vault).open();
+      const folder = join(context.spoolDirectory, 'consents');
+      const age = () => {
+        const old = (bench.clock.now() - context.condemnedKeptMs - 86_400_000) / 1_000;
+        for (const name of readdirSync(folder)) utimesSync(join(folder, name), old, old);
+      };
+      // Another grant of the tenant keeps the tenant's keys.
+      await vault.storeTokens({ ...key, account: 'two' }, { refreshToken: 'of-another-account', app: 'mine' });
+      await vault.storeTokens(key, { refreshToken: 'of-an-earlier-consent', app: 'mine' });
+      const { url } = await vault.authorize({ ...key, redirectUri: 'https://app.example/callback', scopes: ['read'] });
+      const response = await bench.simulator.fetch(new Request(url, { redirect: 'manual' }));
+      const { store } = context;
+      const real = store.transaction.bind(store);
+      store.transaction = async (run, options) => {
+        if (bench.requests().length === 0) return real(run, options);
+        throw new GrantryError('internal', 'The process died here.');
+      };
+      expect(await codeOf(vault.completeAuthorization(response.headers.get('location') ?? ''))).toBe('internal');
+      store.transaction = real;
+      await here.move('evil', true);
+      await bench.jump(120_000);
+      await tidyUp(vault);
+      if (when === 'its grant is disconnected') await vault.disconnect(key).catch(() => {});
+      const before = here.sent.filter((to) => to.startsWith(evil)).length;
+      const living = () => bench.simulator.families().filter((family) => family.alive).length;
+      const all = living();
+      age();
+      await tidyUp(vault);
+      await tidyUp(vault);
+      expect(readdirSync(folder)).toEqual([expect.stringMatching(/\.unread$/)]);
+      expect([here.sent.filter((to) => to.startsWith(evil)).length, living()]).toEqual([before, all]);
+      await here.move('home', true);
+      await bench.jump(3_000);
+      age();
+      await tidyUp(vault);
+      await tidyUp(vault);
+      expect(readdirSync(folder)).toEqual([]);
+      expect(living()).toBe(all - 1);
+    },
+  );
 });
 
 /** Runs something once, between what a call has read and the transaction in which it stores. */

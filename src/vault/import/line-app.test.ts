@@ -1,4 +1,4 @@
-/** The scopes that a line of an import names for its app. */
+/** The app of an import line: the scopes that it gets, and another client. */
 import { describe, expect, it, vi } from 'vitest';
 import { databaseKinds, makeBench } from '../../../test/support/bench.ts';
 import { demoClient } from '../../simulator/index.ts';
@@ -52,5 +52,46 @@ describe.each(databaseKinds)('scopes for the app of a line, on %s', (kind) => {
     const again = await appOfLine(context, key, { ...line, scopes: [modules], replace: false, dryRun: false });
     expect(again.fills).toBeUndefined();
     expect(await vault.apps.get(app)).toMatchObject({ scopes: [org] });
+  });
+});
+
+describe.each(databaseKinds)('a line that replaces the client of its app, on %s', (kind) => {
+  it('undoes no change that another caller makes meanwhile', async () => {
+    await using bench = await makeBench({ kind, profiles: ['zoho'] });
+    const { vault } = await bench.open();
+    const context = internalsOf(vault).open();
+    await vault.apps.put(app, { ...client, clientSecret, scopes: [org] });
+    const redirectUri = 'https://app.example/callback';
+    const { providers } = context;
+    const require = providers.require.bind(providers);
+    vi.spyOn(providers, 'require').mockImplementationOnce(async (id) => {
+      await vault.apps.put(app, { ...client, clientSecret: 'rotated', redirectUri, scopes: [org, modules] });
+      return require(id);
+    });
+    const line = { app: undefined, clientId: undefined, clientSecret: 'of-the-line', dc: 'us', scopes: [] };
+    const replaced = await appOfLine(context, key, { ...line, replace: true, dryRun: false });
+    expect(replaced).toMatchObject({ name: app, replaced: true });
+    expect(await vault.apps.get(app)).toMatchObject({ scopes: [org, modules], redirectUri });
+    const row = (await findApp(context.store.db, app)) ?? expect.unreachable();
+    const { clientSecret: kept } = await clientOf(context, await require(key.provider), row, 'us');
+    expect(kept?.reveal()).toBe('of-the-line');
+  });
+
+  it('is refused if the app serves others by then', async () => {
+    await using bench = await makeBench({ kind, profiles: ['zoho'] });
+    const { vault } = await bench.open();
+    const context = internalsOf(vault).open();
+    await vault.apps.put(app, { ...client, clientSecret });
+    const { providers } = context;
+    const require = providers.require.bind(providers);
+    vi.spyOn(providers, 'require').mockImplementationOnce(async (id) => {
+      await vault.apps.remove(app);
+      await vault.apps.put(app, { ...client, clientSecret: 'of-others', tenants: ['globex'] });
+      return require(id);
+    });
+    const line = { app: undefined, clientId: undefined, clientSecret: 'of-the-line', dc: 'us', scopes: [] };
+    const replaced = appOfLine(context, key, { ...line, replace: true, dryRun: false });
+    await expect(replaced).rejects.toMatchObject({ code: 'invalid_request' });
+    expect(await vault.apps.get(app)).toMatchObject({ tenants: ['globex'] });
   });
 });

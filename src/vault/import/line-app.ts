@@ -6,7 +6,7 @@ import type { ProviderDefinition } from '../../providers/definition.ts';
 import { splitScopes } from '../../providers/scopes.ts';
 import { type AppRow, findApp } from '../../storage/statements/apps.ts';
 import { lintedScopes } from '../app/app-scopes.ts';
-import { checkSecret, describeApp, putAppOf, tenantsOf } from '../app/apps.ts';
+import { checkSecret, describeApp, isSameRevision, putAppOf, tenantsOf } from '../app/apps.ts';
 import { fillScopes } from '../app/fill-scopes.ts';
 import { anyDc, openSecrets, pinSystemKeys, secretFor } from '../app/secrets.ts';
 import { fingerprinter, type VaultContext } from '../context.ts';
@@ -58,7 +58,15 @@ export async function appOfLine(context: VaultContext, key: CheckedKey, client: 
     const isFilled = fills.length > 0 && (client.dryRun || (await fillScopes(context, row, fills)));
     return { name, isMissing: false, differs, replaced: false, ...(isFilled ? { fills } : {}) };
   }
-  if (!client.dryRun) await replaceClient(context, row, client);
+  if (client.dryRun) return { name, isMissing: false, differs: [], replaced: true };
+  try {
+    await replaceClient(context, row, client);
+  } catch (error) {
+    // Another caller has changed or removed the app meanwhile, so the line is compared with what is there now.
+    const now = await findApp(context.store.db, name);
+    if (!isGrantryError(error, 'invalid_request') || isSameRevision(row, now)) throw error;
+    return appOfLine(context, key, client);
+  }
   return { name, isMissing: false, differs: [], replaced: true };
 }
 
@@ -125,7 +133,10 @@ async function hasOtherSecret(context: VaultContext, row: AppRow, { clientSecret
   return stored === null || fingerprint(stored) !== fingerprint(checkSecret(clientSecret));
 }
 
-/** Puts the line's client into the app. The secrets of other data centres stay, unless the client id changes. */
+/**
+ * Puts the line's client into the app, if the app is still as it was read. The secrets of other data centres stay, unless
+ * the client id changes.
+ */
 async function replaceClient(context: VaultContext, row: AppRow, client: LineClient): Promise<void> {
   const { provider, clientId, dc, redirectUri, scopes, scopeReasons, pkce, tenants, returnTo } = await describeApp(
     context,
@@ -136,7 +147,7 @@ async function replaceClient(context: VaultContext, row: AppRow, client: LineCli
   const place = client.dc !== null && secrets.has(client.dc) ? client.dc : anyDc;
   if (client.clientSecret !== undefined) secrets.set(place, checkSecret(client.clientSecret));
   const definition = await context.providers.require(provider);
-  await putAppOf(context, row.name, {
+  const replaced = {
     provider,
     clientId: client.clientId ?? clientId,
     ...(secrets.size === 0 ? {} : { clientSecrets: Object.fromEntries(secrets) }),
@@ -147,5 +158,6 @@ async function replaceClient(context: VaultContext, row: AppRow, client: LineCli
     pkce,
     tenants: tenants ?? undefined,
     returnTo,
-  });
+  };
+  await putAppOf(context, row.name, replaced, { seen: row });
 }

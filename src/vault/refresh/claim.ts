@@ -2,6 +2,7 @@ import { GrantryError } from '../../base/errors.ts';
 import { randomFraction } from '../../base/world.ts';
 import { abandonAttempts, hasFailed, insertAttempt } from '../../storage/statements/attempts.ts';
 import { newestCandidate } from '../../storage/statements/candidates.ts';
+import { assumedScopes } from '../../storage/statements/grant-scopes.ts';
 import { lockGrant } from '../../storage/statements/grants.ts';
 import { claimLease, type Lease, raiseDoubt } from '../../storage/statements/leases.ts';
 import { countTokenRequest } from '../../storage/statements/token-requests.ts';
@@ -26,6 +27,8 @@ export interface Claim {
   readonly state: RefreshPlan['row']['state'];
   /** The pause before the next try after a failure without harm. */
   readonly backOffMs: number;
+  /** The scopes that were added to the grant so far. Those added from now on are not the answer's. */
+  readonly added: readonly string[];
 }
 
 /** The back-off doubles with each failure of a generation, at most this many times. */
@@ -54,7 +57,7 @@ export async function claimRefresh(context: VaultContext, plan: RefreshPlan): Pr
       return 'look_again';
     }
     const { client_id: tenant, id: grantId, generation } = row;
-    const { fence, state } = claimed;
+    const { fence, state, added } = claimed;
     return {
       lease: { tenant, grantId, generation, owner: context.owner.id, fence },
       attemptId,
@@ -74,6 +77,7 @@ export async function claimRefresh(context: VaultContext, plan: RefreshPlan): Pr
       },
       state,
       backOffMs: backOffMs(context, plan),
+      added,
     };
   } catch (error) {
     await plan.slot.discard();
@@ -96,7 +100,7 @@ async function claim(
   context: VaultContext,
   plan: RefreshPlan,
   change: ChangeTransaction,
-): Promise<{ fence: number; state: Claim['state'] } | 'taken' | 'condemned' | 'candidate_came'> {
+): Promise<(Pick<Claim, 'state' | 'added'> & { fence: number }) | 'taken' | 'condemned' | 'candidate_came'> {
   const { row, definition, attemptId } = plan;
   const { tx } = change;
   if (await hasNewCandidate(plan, change)) return 'candidate_came';
@@ -124,13 +128,15 @@ async function claim(
     candidate_id: plan.candidateId,
     owner: context.owner.id,
   });
+  // Under the lock of the row, so that a callback comes either before or after this claim.
+  const added = definition.scopeEnhancement === undefined ? [] : await assumedScopes(tx, grant);
   if (abandoned === 0 || definition.refreshToken.rotation === 'none' || row.state !== 'active') {
-    return { fence, state: row.state };
+    return { fence, state: row.state, added };
   }
   const reason = reasons.answerLost;
   await raiseDoubt(tx, { ...grant, reason, at: isoNow(context), from: ['active'] });
   change.record(row, { type: 'grant.uncertain', to: 'uncertain', reason });
-  return { fence, state: 'uncertain' };
+  return { fence, state: 'uncertain', added };
 }
 
 /**

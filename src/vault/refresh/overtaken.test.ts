@@ -1,8 +1,10 @@
 /** Holders that die or come late: what the next holder finds, and what the late one may still say. */
 import { describe, expect, it } from 'vitest';
 import { type Bench, codeOf, makeBench, until } from '../../../test/support/bench.ts';
-import type { GrantKey } from '../../base/ids.ts';
+import { checkKey, type GrantKey } from '../../base/ids.ts';
 import type { FaultEffect } from '../../simulator/index.ts';
+import { internalsOf } from '../internals.ts';
+import { refreshGrant } from './refresh.ts';
 
 const refusal: FaultEffect = { kind: 'error', error: 'invalid_grant' };
 
@@ -44,7 +46,10 @@ describe('a holder that was overtaken', () => {
   it.each([
     ['a refusal', refusal],
     ['a lost answer', { kind: 'reset', when: 'before' }],
-  ] as const)('decides nothing by %s', async (_, effect) => {
+    ['a page', { kind: 'html', when: 'before' }],
+    ['a failure', { kind: 'status', status: 503, when: 'before' }],
+    ['a throttle', { kind: 'status', status: 429, when: 'before' }],
+  ] as const)('decides nothing by %s, and hands out the newer token', async (_, effect) => {
     await using bench = await makeBench({ profiles: ['retire_on_use'] });
     const late = await bench.open();
     const { vault } = await bench.open();
@@ -60,9 +65,40 @@ describe('a holder that was overtaken', () => {
     expect((await vault.getAccessToken(key)).generation).toBe(2);
     late.world.onSend = () => {};
     late.world.thaw();
-    expect(await asked).toBe(effect === refusal ? 2 : 'no token');
+    expect(await asked).toBe(2);
     expect((await bench.row(key)).state).toBe('active');
     expect(await bench.events(key)).toEqual(['stored', 'uncertain', 'refreshed']);
+  });
+
+  it('reads the row once more after its own deadline', async () => {
+    await using bench = await makeBench({ profiles: ['strict'] });
+    const late = await bench.open();
+    const { vault } = await bench.open();
+    const { key } = await bench.connect(vault);
+    bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'reset', when: 'before' } });
+    late.world.onSend = () => late.world.freeze();
+    const asked = refreshGrant(internalsOf(late.vault).open(), checkKey(key), 1);
+    await until(() => bench.requests().length === 1, 'the request');
+    await bench.jump(121_000);
+    expect((await vault.getAccessToken(key)).generation).toBe(2);
+    late.world.onSend = () => {};
+    late.world.thaw();
+    await expect(asked).resolves.toBeUndefined();
+  });
+
+  it('tells the state that others found meanwhile', async () => {
+    await using bench = await makeBench({ profiles: ['retire_on_use'] });
+    const late = await bench.open();
+    const { vault } = await bench.open();
+    const { key } = await bench.connect(vault, { provider: 'retire_on_use' });
+    bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'reset', when: 'before' } });
+    late.world.onSend = () => late.world.freeze();
+    const asked = codeOf(late.vault.getAccessToken(key));
+    await until(() => bench.requests().length === 1, 'the request');
+    await vault.disconnect(key);
+    late.world.onSend = () => {};
+    late.world.thaw();
+    expect(await asked).toBe('grant_not_found');
   });
 
   it('rejects no candidate by a refusal: it is tried again', async () => {

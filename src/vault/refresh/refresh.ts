@@ -70,6 +70,11 @@ export async function refreshGrant(
     // A refusal of the stored client says nothing about another one.
     const applies = candidateClient === undefined || blocker?.error.code !== 'provider_misconfigured';
     if (blocker !== undefined && applies && !blocker.isProbe) throw blocker.error;
+    // If every answer finds its lease gone, the requests must still end. Another process may have saved a token meanwhile,
+    // so the row was read once more.
+    if (rounds >= limits.refreshRoundsMax || (rounds > 0 && context.world.monotonic() >= giveUpAt)) {
+      throw stillUncertain(context.times.retryBackOffMs);
+    }
     const backOff = blocker?.isProbe === true ? blocker.error : undefined;
 
     // If another process holds the lease, wait for it first. Preparing a refresh that it is already sending only costs
@@ -95,11 +100,7 @@ export async function refreshGrant(
       await observeWait(context, row, () => waitForChange(context, row, giveUpAt, wait));
     }
     wait.retryAfterMs = undefined;
-    // If every answer finds its lease gone, the requests must still end.
     rounds += 1;
-    if (rounds >= limits.refreshRoundsMax || context.world.monotonic() >= giveUpAt) {
-      throw stillUncertain(context.times.retryBackOffMs);
-    }
   }
 }
 
@@ -185,6 +186,7 @@ async function spend(
   let health: CallHealth = 'bad';
   try {
     const answer = await sendRequest(context, plan, claim, held);
+    if (answer === 'overtaken') return 'again';
     if (answer === undefined || answer.status < 500) health = 'good';
     if (answer === undefined) return 'again';
     // Point of no return, second half: the answer exists only in this process.
@@ -198,13 +200,16 @@ async function spend(
   }
 }
 
-/** Returns the raw answer, or undefined if the last look stopped the request. */
+/**
+ * Returns the raw answer, or undefined if the last look stopped the request. `overtaken`: no answer came, and another
+ * process has taken the lease meanwhile.
+ */
 async function sendRequest(
   context: VaultContext,
   plan: RefreshPlan,
   claim: Claim,
   held: HeldLease,
-): Promise<RawAnswer | undefined> {
+): Promise<RawAnswer | 'overtaken' | undefined> {
   const deadline = deadlineSignal(context, plan.answerDeadlineMs);
   let answered = false;
   try {
@@ -226,13 +231,16 @@ async function sendRequest(
   } catch (error) {
     if (error instanceof NotSentError) {
       await plan.slot.discard();
-      if (await settleNotSent(context, plan, claim, held.lapsed || answered)) return undefined;
+      const keptBack = held.lapsed || answered;
+      if (await settleNotSent(context, plan, claim, keptBack)) return keptBack ? undefined : 'overtaken';
       const message = `${plan.row.provider} cannot be reached: nothing was sent.`;
       throw unreached(error, message, untilProbe(context, claim.backOffMs));
     }
     // The provider may have processed any request that is not known to be unsent. That includes a defect of ours.
     await plan.slot.discard();
-    throw await settleLostAnswer(context, plan, claim, error);
+    const settled = await settleLostAnswer(context, plan, claim, error);
+    if (settled === 'again') return 'overtaken';
+    throw settled;
   } finally {
     deadline.clear();
   }

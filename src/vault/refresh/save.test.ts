@@ -1,5 +1,5 @@
 /** The fate of tokens that are committed: they are the next generation, a candidate, revoked, or of no use. */
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { type Bench, codeOf, makeBench } from '../../../test/support/bench.ts';
 import { candidatesOf, connected, headFor, noteAttempt, outcomesOf } from '../../../test/support/left-answers.ts';
 import { refuse } from '../../../test/support/refusals.ts';
@@ -10,7 +10,7 @@ import type { TokenSet } from '../../oauth/types.ts';
 import type { ProviderDefinitionInput } from '../../providers/definition.ts';
 import { insertCandidate } from '../../storage/statements/candidates.ts';
 import { changeGrantScopes, readGrantScopes } from '../../storage/statements/grant-scopes.ts';
-import { metadataOf } from '../../storage/statements/grants.ts';
+import { metadataOf, scopesOfRow } from '../../storage/statements/grants.ts';
 import { changing } from '../changing.ts';
 import { internalsOf } from '../internals.ts';
 import { factsOfHead } from '../spool/head.ts';
@@ -71,6 +71,32 @@ describe('saved tokens', () => {
     const grant = { tenant: key.tenant, grantId: (await bench.row(key)).id };
     await changing(context, ({ tx }) => changeGrantScopes(tx, grant, (known) => ({ ...known, assumed: ['read'] })));
     expect(await commitTokens(context, await attempt(bench, vault, key), tokens({ scopes }))).toBe('saved');
+    expect((await readGrantScopes(bench.judge.db, [grant])).get(grant.grantId)?.assumed).toEqual(assumed);
+  });
+
+  it.each([
+    ['before its request count', ['read', 'late'], null, ['read', 'late'], ['read', 'late']],
+    ['after its request do not count', ['read'], null, ['read'], ['read', 'late']],
+    ['after its request are not denied by its answer', ['read'], ['read'], ['read'], ['late']],
+    ['at an unknown time do not count', undefined, ['read'], ['read'], ['read', 'late']],
+  ])('have scopes: those that were added %s', async (_, added, scopes, gained, assumed) => {
+    await using bench = await makeBench();
+    const { vault, key } = await connected(bench);
+    const context = internalsOf(vault).open();
+    const get = context.providers.get.bind(context.providers);
+    const scopeEnhancement = { path: '/more' };
+    vi.spyOn(context.providers, 'get').mockImplementation(async (id) => {
+      const definition = await get(id);
+      return definition === null ? null : Object.assign({ ...definition }, { scopeEnhancement });
+    });
+    const grant = { tenant: key.tenant, grantId: (await bench.row(key)).id };
+    const note = { asked: [], assumed: ['read', 'late'], uses: [] };
+    await changing(context, ({ tx }) => changeGrantScopes(tx, grant, () => note));
+    const made = await attempt(bench, vault, key);
+    const commit = commitTokens(context, added === undefined ? made : { ...made, added }, tokens({ scopes }));
+    expect(await commit).toBe('saved');
+    expect(scopesOfRow(await bench.row(key))).toEqual(expect.arrayContaining(gained));
+    expect(scopesOfRow(await bench.row(key)).includes('late')).toBe(gained.includes('late'));
     expect((await readGrantScopes(bench.judge.db, [grant])).get(grant.grantId)?.assumed).toEqual(assumed);
   });
 

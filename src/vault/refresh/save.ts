@@ -44,6 +44,8 @@ export interface TokenAttempt {
   readonly facts: Facts | undefined;
   /** The app of the spent token, if the grant has got another one since; null for the grant's own. */
   readonly app?: string | null;
+  /** The scopes that were added before the request was sent; an answer from the spool does not know them. */
+  readonly added?: readonly string[];
 }
 
 /** Attempts are kept for this many past generations. */
@@ -98,7 +100,7 @@ async function commitOnce(
   tokens: TokenSet,
 ): Promise<CommitOutcome | 'keys_gone'> {
   const fingerprint = await fingerprinter(context);
-  const { lease } = attempt;
+  const { lease, added = [] } = attempt;
   const { tenant, grantId } = lease;
   const refreshToken = tokens.refreshToken ?? attempt.spentToken;
   const generation = lease.generation + 1;
@@ -114,7 +116,7 @@ async function commitOnce(
     const facts = genuineFacts(tenantKeys, row, attempt.facts);
     const sealed = sealTokens(tenantKeys, { id: grantId, generation, facts }, { ...tokens, refreshToken });
     const isGaining = tokens.scopes === null && definition?.scopeEnhancement !== undefined;
-    const scopes = isGaining ? await withAssumed(tx, row) : tokens.scopes;
+    const scopes = isGaining ? await withAdded(tx, row, added) : tokens.scopes;
     const isSaved = await saveTokens(tx, lease, {
       ...sealed,
       token_expiry: new Date(tokens.expiresAt).toISOString(),
@@ -127,7 +129,9 @@ async function commitOnce(
       ...(scopes === null ? {} : { scopes: scopes.join(',') }),
     });
     if (!isSaved) return park(context, change, attempt, parked);
-    if (tokens.scopes !== null) await confirmScopes(tx, { tenant, grantId });
+    // The answer to an earlier request says nothing about scopes that were added since.
+    const counted = definition?.scopeEnhancement === undefined ? null : added;
+    if (tokens.scopes !== null) await confirmScopes(tx, { tenant, grantId }, counted);
     await finishAttempt(tx, { tenant, id: attempt.attemptId, outcome: 'saved', detail: null });
     const news = { app: attempt.app ?? row.app, metadata: newMetadata(definition, row, tokens.metadata) };
     await changeColumns(context, change, { row: { ...row, ...sealed, generation }, tenantKeys }, news);
@@ -146,10 +150,15 @@ async function commitOnce(
   });
 }
 
-/** The scopes of a token whose answer names none: those of the grant, and those that were added to its refresh token. */
-async function withAssumed(tx: WriteTx, row: GrantRow): Promise<string[] | null> {
+/**
+ * The scopes of a token whose answer names none: those of the grant, and those that were added to its refresh token before
+ * the request was sent.
+ */
+async function withAdded(tx: WriteTx, row: GrantRow, added: readonly string[]): Promise<string[] | null> {
+  if (added.length === 0) return null;
   const assumed = await assumedScopes(tx, { tenant: row.client_id, grantId: row.id });
-  return assumed.length === 0 ? null : [...new Set([...scopesOfRow(row), ...assumed])];
+  const gained = assumed.filter((scope) => added.includes(scope));
+  return gained.length === 0 ? null : [...new Set([...scopesOfRow(row), ...gained])];
 }
 
 /** True while the row stands as it was claimed: its next generation may be written. */

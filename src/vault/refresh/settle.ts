@@ -66,10 +66,9 @@ export async function settleAnswer(
     await finishCommit(context, plan, raw.body === null ? 'nothing' : committed);
     // If a provider cuts every answer, the requests keep the pace of the back-off: the next candidate waits that long.
     if (committed === 'parked' && plan.candidateId === null) return 'again';
-    throw await settleLostAnswer(context, plan, claim, new UselessAnswerError(outcome.reason), {
-      code: 'provider_error',
-      isAnswered: isWholeAnswer(raw),
-    });
+    const cause = new UselessAnswerError(outcome.reason);
+    const facts = { code: 'provider_error', isAnswered: isWholeAnswer(raw) } as const;
+    return againOrThrow(await settleLostAnswer(context, plan, claim, cause, facts));
   }
   await plan.slot.discard();
   if (plan.isCandidateClient && refusesCandidateClient(outcome)) {
@@ -77,7 +76,13 @@ export async function settleAnswer(
     throw await recordOutcome(context, { plan, claim }, 'failed', refusalWords(outcome), settle);
   }
   if (outcome.class === 'grant_refused') return settleRefusal(context, plan, claim, outcome);
-  throw await settleFailure(context, plan, claim, { ...outcome, isAnswered: isWholeAnswer(raw) });
+  return againOrThrow(await settleFailure(context, plan, claim, { ...outcome, isAnswered: isWholeAnswer(raw) }));
+}
+
+/** Throws what the caller must hear. A holder that was overtaken hears nothing: it reads the row again. */
+function againOrThrow(settled: GrantryError | 'again'): 'again' {
+  if (settled === 'again') return settled;
+  throw settled;
 }
 
 /**
@@ -130,12 +135,13 @@ function attemptOf(plan: RefreshPlan, claim: Claim): TokenAttempt {
     tenantKeys: plan.tenantKeys,
     facts: factsOf(plan.row),
     app: plan.tokenApp,
+    added: claim.added,
   };
 }
 
 /**
- * Undoes an attempt whose request was not sent. Returns `keptBack`: true if this process stopped the request itself, so
- * that a new try is due at once.
+ * Undoes an attempt whose request was not sent. Returns true if a new look at the row is due at once: this process stopped
+ * the request itself (`keptBack`), or another one has taken the lease meanwhile.
  */
 export async function settleNotSent(
   context: VaultContext,
@@ -146,14 +152,14 @@ export async function settleNotSent(
   const detail = keptBack ? 'kept back' : 'not reached';
   return recordOutcome(context, { plan, claim }, 'not_sent', detail, async () => {
     const retryInMs = pauseInOverlap(context, claim.backOffMs, await overlapLeftMs(context, plan.row));
-    await changing(context, async ({ tx }) => {
+    const verdict = unchanged(context, plan, claim, 'provider_unavailable', retryInMs);
+    return changing(context, async ({ tx }) => {
       await endAttempt(tx, claim, 'not_sent', detail);
-      if (keptBack) await releaseLease(tx, claim.lease);
-      else await settleLease(tx, claim.lease, unchanged(context, plan, claim, 'provider_unavailable', retryInMs));
+      const isOurs = await (keptBack ? releaseLease(tx, claim.lease) : settleLease(tx, claim.lease, verdict));
       // Grant before budget, in the order of a claim: any other order could deadlock.
       await deleteTokenRequest(tx, { fingerprint: plan.tokenFingerprint, attemptId: claim.attemptId });
+      return keptBack || !isOurs;
     });
-    return keptBack;
   });
 }
 
@@ -186,7 +192,8 @@ function isWholeAnswer({ status, incomplete }: RawAnswer): boolean {
 }
 
 /**
- * Settles a request that was sent and whose outcome is unknown. Returns the error for the caller.
+ * Settles a request that was sent and whose outcome is unknown. Returns the error for the caller, or `again` if another
+ * process has taken the lease meanwhile: the row then says more than this request.
  *
  * If tokens do not rotate, nothing can be lost. Otherwise the grant becomes uncertain, and its rotation decides when
  * the spent token may be tried again: inside the overlap, or after the back-off. At a strict provider the first request
@@ -200,10 +207,9 @@ export async function settleLostAnswer(
   claim: Claim,
   cause: unknown,
   { code = 'provider_unavailable', retryAfterMs, isAnswered = false }: LostAnswer = {},
-): Promise<GrantryError> {
+): Promise<GrantryError | 'again'> {
   if (isGrantryError(cause, 'provider_misconfigured')) {
-    await settleNotSent(context, plan, claim, false);
-    return cause;
+    return (await settleNotSent(context, plan, claim, false)) ? 'again' : cause;
   }
   const rotates = plan.definition.refreshToken.rotation !== 'none';
   const keepLease = plan.leaseKind === 'strict' && !isAnswered;
@@ -222,17 +228,19 @@ export async function settleLostAnswer(
   if (retryAfterMs !== undefined && retryInMs >= retryAfterMs) obey(context, plan, retryAfterMs);
   const at = isoNow(context);
   const why = cause instanceof UselessAnswerError ? cause.message : null;
-  await changing(context, async (change) => {
+  const isOurs = await changing(context, async (change) => {
     const { tx } = change;
     await endAttempt(tx, claim, 'unknown', why ?? wordsOfLoss);
     const verdict: GrantVerdict = rotates
       ? { state: 'uncertain', reason: reasons.answerLost, retryInMs, keepLease, at }
       : unchanged(context, plan, claim, code, pauseMs);
     const settled = await settleLease(tx, claim.lease, verdict);
-    if (!settled || !rotates || claim.state === 'uncertain') return;
+    if (!settled || !rotates || claim.state === 'uncertain') return settled;
     const grant = { ...plan.row, state: claim.state };
     change.record(grant, { type: 'grant.uncertain', to: 'uncertain', reason: reasons.answerLost });
+    return settled;
   });
+  if (!isOurs) return 'again';
   const toldMs = keepLease || retryAfterMs !== undefined ? retryInMs : untilProbe(context, retryInMs);
   if (!rotates) {
     const text = `${plan.row.provider} gave no usable answer${why === null ? '' : `: ${why}`}.`;
@@ -281,7 +289,7 @@ async function settleFailure(
   plan: RefreshPlan,
   claim: Claim,
   outcome: Extract<TokenOutcome, { kind: 'refused' }> & { readonly isAnswered: boolean },
-): Promise<GrantryError> {
+): Promise<GrantryError | 'again'> {
   if (outcome.class === 'grant_refused')
     throw new GrantryError('internal', 'A refusal of the grant was settled as a failure.');
   // A server that fails after it spent the token answers like one that failed before. So the answer counts as lost.
@@ -303,17 +311,19 @@ async function settleFailure(
   const [code] = providerFailures[outcome.class];
   const windowMs = (plan.definition.tokenLimit?.windowSeconds ?? 60) * 1_000;
   const throttledMs = outcome.class === 'throttled' ? windowMs : claim.backOffMs;
-  const retryInMs = await recordOutcome(context, { plan, claim }, 'failed', refusalWords(outcome), async () => {
+  const settled = await recordOutcome(context, { plan, claim }, 'failed', refusalWords(outcome), async () => {
     const leftMs = await overlapLeftMs(context, plan.row);
     const leaseMs = keepLease ? context.times.strictLeaseMs - (context.world.monotonic() - claim.claimedAt) : 0;
     const pauseMs = Math.max(leaseMs, outcome.retryAfterMs ?? pauseInOverlap(context, throttledMs, leftMs));
-    await changing(context, async ({ tx }) => {
+    const isOurs = await changing(context, async ({ tx }) => {
       await endAttempt(tx, claim, 'failed', refusalWords(outcome));
-      await settleLease(tx, claim.lease, { ...unchanged(context, plan, claim, code, pauseMs), keepLease });
+      return settleLease(tx, claim.lease, { ...unchanged(context, plan, claim, code, pauseMs), keepLease });
     });
-    return pauseMs;
+    return { isOurs, retryInMs: pauseMs };
   });
+  const { retryInMs } = settled;
   if (outcome.class === 'unavailable' && outcome.retryAfterMs !== null) obey(context, plan, outcome.retryAfterMs);
+  if (!settled.isOurs) return 'again';
   const isOwn = outcome.class === 'unavailable' && outcome.retryAfterMs === null && !keepLease;
   const toldMs = isOwn ? untilProbe(context, retryInMs) : retryInMs;
   const client = { provider: plan.row.provider, app: plan.appName, dc: plan.client.dc };

@@ -60,11 +60,20 @@ export interface ConsentSlot {
 /** An answer found in the directory. If its file cannot be moved or removed, it stays, and the next round sees it again. */
 export interface ConsentEntry {
   readonly head: ConsentHead;
+  /** The name of its file. */
+  readonly name: string;
   /** Write time in milliseconds since 1970. */
   readonly writtenAt: number;
   read(tenant: PinnedTenant): RawAnswer;
   setAside(): Promise<void>;
   remove(): Promise<void>;
+}
+
+/** Which files a list removes: those from before these times, without the answers whose files are to be kept. */
+export interface ConsentSweep {
+  readonly reservedBefore?: number;
+  readonly unreadBefore?: number;
+  readonly kept?: ReadonlySet<string>;
 }
 
 /**
@@ -126,12 +135,12 @@ export class Consents {
    */
   async list(
     kind: 'consent' | 'unread' = 'consent',
-    { reservedBefore = 0, unreadBefore = 0 }: { reservedBefore?: number; unreadBefore?: number } = {},
+    { reservedBefore = 0, unreadBefore = 0, kept = new Set() }: ConsentSweep = {},
   ): Promise<ConsentEntry[]> {
     const entries: ConsentEntry[] = [];
     for (const name of await this.#names()) {
       if (name.endsWith('.reserved')) await this.#removeIfOld(name, reservedBefore);
-      if (name.endsWith('.unread')) await this.#removeIfOld(name, unreadBefore);
+      if (name.endsWith('.unread') && !kept.has(name)) await this.#removeIfOld(name, unreadBefore);
       if (!name.endsWith(`.${kind}`)) continue;
       const entry = await this.#entry(name);
       if (entry !== undefined) entries.push(entry);
@@ -231,6 +240,7 @@ export class Consents {
       const head = consentHead.parse(JSON.parse(first));
       return {
         head,
+        name,
         writtenAt: mtimeMs,
         read: (tenant) => answerOf(tenant.open(placeOf(first, head), sealed)),
         setAside: () => this.#setAside(path),
