@@ -9,10 +9,6 @@ const depthMax = 64;
 /** Printable ASCII that JSON writes as it is: nearly every text of an entry. */
 const written = /^[ !#-[\]-~]*$/;
 
-/** Member names come from the program, so they are few. The limit protects against names that come from data. */
-const namesMax = 4096;
-const names = new Map<string, string>();
-
 /**
  * Writes data as canonical JSON (RFC 8785): no spaces, members sorted by UTF-16 code units (§3.2.3), texts and numbers as
  * ECMAScript writes them (§3.2.2). Equal data has one text, so its hash can be compared.
@@ -64,36 +60,34 @@ function list(values: readonly unknown[], depth: number): string {
 function members(value: object, depth: number): string {
   const prototype: unknown = Object.getPrototypeOf(value);
   if (prototype !== Object.prototype && prototype !== null) throw refused('an instance of a class');
-  const entries: Record<string, unknown> = { ...value };
-  const keys = sorted(Object.keys(entries));
-  let out = '{';
-  for (const key of keys) {
-    if (out.length > 1) out += ',';
-    out += name(key) + write(entries[key], depth);
-  }
-  return `${out}}`;
+  // A view of the members: the type `object` names none.
+  const data = value as Readonly<Record<string, unknown>>;
+  const layout = layoutOf(Object.keys(data), depth);
+  let out = '';
+  for (const { key, opening } of layout.members) out += opening + write(data[key], depth);
+  return out === '' ? '{}' : `${out}}`;
 }
 
-/** Sorts by UTF-16 code units, as `<` compares. Entries are mostly sorted already, so insertion is fast. */
-function sorted(keys: string[]): string[] {
-  if (keys.length > 32) return keys.sort();
-  for (let index = 1; index < keys.length; index += 1) {
-    const key = keys[index] ?? '';
-    let place = index;
-    for (let before = keys[place - 1]; before !== undefined && before > key; before = keys[place - 1]) {
-      keys[place] = before;
-      place -= 1;
-    }
-    keys[place] = key;
-  }
-  return keys;
+/** The order in which an object's members are written. */
+interface Layout {
+  /** The names as the object lists them. */
+  readonly keys: readonly string[];
+  /** The names as they are written, each with what stands before its value. */
+  readonly members: readonly { readonly key: string; readonly opening: string }[];
 }
 
-function name(key: string): string {
-  const known = names.get(key);
-  if (known !== undefined) return known;
-  const made = `${text(key)}:`;
-  if (names.size < namesMax) names.set(key, made);
+/** The last layout at each depth and number of members: entries are alike, and sorting costs more than a comparison. */
+const layouts = new Map<number, Layout>();
+const remembersMembersMax = 32;
+
+function layoutOf(keys: readonly string[], depth: number): Layout {
+  const place = depth * (remembersMembersMax + 1) + keys.length;
+  const last = layouts.get(place);
+  if (last?.keys.length === keys.length && last.keys.every((key, index) => key === keys[index])) return last;
+  // The default order of `sort` is that of UTF-16 code units.
+  const members = keys.toSorted().map((key, index) => ({ key, opening: `${index === 0 ? '{' : ','}${text(key)}:` }));
+  const made: Layout = { keys, members };
+  if (keys.length <= remembersMembersMax) layouts.set(place, made);
   return made;
 }
 

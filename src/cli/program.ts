@@ -51,6 +51,7 @@ const groups: Readonly<Record<string, Readonly<Record<string, Entry>>>> = {
       summary: 'end the quarantine of a restored or cloned database',
       load: () => import('./commands/adopt.ts'),
     },
+    audit: { summary: 'the log of changes and hand-outs', load: () => import('./commands/audit.ts') },
     doctor: { summary: 'check this installation and report what to do', load: () => import('./commands/doctor.ts') },
   },
   'Server:': {

@@ -32,6 +32,7 @@ import { tokenSchema } from '../schemas/token.ts';
 import { revocations } from '../schemas/words.ts';
 import { tokenSourceOf } from '../vault/token-source.ts';
 import type { AccessToken, ApiKey, ChildKeyInput, Grant, ImportResult, Vault } from '../vault/types.ts';
+import { remoteAudit } from './audit.ts';
 import { Http, type HttpRequest, notUnderstood, problemIn, readJson, type ServerAddress, segment } from './http.ts';
 import { appBody, checkObject, filterQuery, proxiedTarget, routeOf, tokensBody } from './inputs.ts';
 
@@ -155,6 +156,8 @@ export class RemoteVault implements GrantryClient {
       await this.#ask('DELETE', `/v1/keys/${segment(idOrName)}`, nothing);
     },
   };
+
+  readonly audit: Vault['audit'] = remoteAudit(() => this.#open());
 
   readonly createChildKey: GrantryClient['createChildKey'] = async (input = {}) => {
     checkObject('key', input);

@@ -116,3 +116,30 @@ export const auditCheckpointSchema = thing(
 
 /** The size and the root of the log, signed. */
 export interface AuditCheckpoint extends Readonly<z.output<typeof auditCheckpointSchema>> {}
+
+export const auditProofSchema = thing(
+  {
+    id: 'AuditProof',
+    description: 'The proof that an entry is in the log of a checkpoint. It shows no other entry.',
+    example: {
+      seq: 4711,
+      entry:
+        '{"action":"app.put","actor":{"id":"ada","kind":"user"},"at":1795336872000,"outcome":"ok","seq":4711,"source":"cli"}',
+      proof: ['cyGUkmkNv0vVW4ZzvYQxZmpzYG1yQ3Zlc2x1ZXJ0eQ=='],
+      checkpoint: 'grantry.audit/0a1b\n4712\ncyGU…\n\n— grantry.audit/0a1b x9jp8A…\n',
+      verifiers: [verifierExample],
+    },
+  },
+  {
+    seq: z.int(),
+    /** The canonical text of the entry, of which the leaf is the hash. */
+    entry: z.string().meta({ description: 'The canonical text of the entry, of which the leaf is the hash.' }),
+    /** Hashes as base64, lowest first (RFC 6962 §2.1.1). */
+    proof: list(z.string()).meta({ description: 'Hashes as base64, lowest first (RFC 6962 section 2.1.1).' }),
+    checkpoint: z.string(),
+    verifiers: list(z.string()),
+  },
+);
+
+/** The proof that an entry is in the log of a checkpoint. It shows no other entry. */
+export interface AuditProof extends Readonly<z.output<typeof auditProofSchema>> {}

@@ -17,7 +17,8 @@ export type Action =
   | 'make_child'
   | 'manage_keys'
   | 'adopt'
-  | 'see_metrics';
+  | 'see_metrics'
+  | 'see_audit';
 
 const everybody = ['see_grants', 'make_child'] as const;
 
@@ -31,8 +32,9 @@ const actionsOf: Readonly<Record<ApiKey['role'], ReadonlySet<Action>>> = {
     'manage_keys',
     'adopt',
     'see_metrics',
+    'see_audit',
   ]),
-  operator: new Set([...everybody, 'connect', 'operate', 'see_metrics']),
+  operator: new Set([...everybody, 'connect', 'operate', 'see_metrics', 'see_audit']),
   reader: new Set([...everybody, 'read_token', 'use_proxy']),
   caller: new Set([...everybody, 'use_proxy']),
   connector: new Set([...everybody, 'connect']),

@@ -399,7 +399,7 @@ export interface AuditEntryTable {
   shard: number;
   seq: number;
   at: number;
-  /** The id in the table of subjects; null for a change of the installation. */
+  /** The id in the table of subjects; null for an entry about none. */
   subject: number | null;
   generation: number | null;
   action: string;
@@ -427,11 +427,11 @@ export interface AuditActorTable {
   source: string;
 }
 
-/** A tenant, a provider's grants of it, or one grant. Entries name the row. */
+/** What an entry is about: a tenant, one grant of it, or a provider. Entries name the row, since they repeat. */
 export interface AuditSubjectTable {
   shard: number;
   id: number;
-  tenant: string;
+  tenant: string | null;
   provider: string | null;
   account: string | null;
 }

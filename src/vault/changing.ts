@@ -34,6 +34,8 @@ export function changeContext(
 /** The kinds of change that are not about a grant. */
 export type OtherChangeType =
   | 'app.put'
+  | 'audit.failed'
+  | 'audit.key_created'
   | 'app.removed'
   | 'key.created'
   | 'key.revoked'

@@ -11,15 +11,18 @@ import type { ProviderSummary } from '../schemas/provider.ts';
 import type { AdoptReport, HealthReport, RecoverReport } from '../schemas/reports.ts';
 import type { Slots } from '../schemas/slots.ts';
 import type { AccessToken } from '../schemas/token.ts';
+import type { AuditCalls } from './audit-calls.ts';
 import type { AuthorizeInput, GetAccessTokenOptions, GrantFilter, StartedAuthorization } from './call-types.ts';
 import type { Disconnected } from './disconnected.ts';
 import type { KeyCalls } from './key-calls.ts';
 
+export type { LogFinding, LogReport } from '../audit/stream.ts';
 export type { CallBody } from '../base/network/call-body.ts';
 export type { CallInit as VaultRequest, CallTarget } from '../base/network/call-request.ts';
 export type { ScopeFinding, ScopeFindingKind, ScopeFindingLevel } from '../providers/scope-lint.ts';
 export type { ApiKey, ApiKeyInput, ApiKeyRole, ApiKeyUpdate, ChildKeyInput } from '../schemas/api-key.ts';
 export type { App, AppInput, StoredApp } from '../schemas/app.ts';
+export type { AuditCheckpoint, AuditEntry, AuditPage, AuditProof } from '../schemas/audit.ts';
 export type { TokenBudget } from '../schemas/budget.ts';
 export type { Grant, GrantPage, GrantReason, StoredTokens, TokensInput } from '../schemas/grant.ts';
 export type { ImportResult } from '../schemas/import-line.ts';
@@ -28,6 +31,8 @@ export type { ProviderSummary } from '../schemas/provider.ts';
 export type { AdoptReport, HealthReport, RecoverReport } from '../schemas/reports.ts';
 export type { Slots } from '../schemas/slots.ts';
 export type { AccessToken } from '../schemas/token.ts';
+export type { AuditFilter } from './audit/read.ts';
+export type { AuditCalls, AuditVerifyOptions } from './audit-calls.ts';
 export type { AuthorizeInput, GetAccessTokenOptions, GrantFilter, StartedAuthorization } from './call-types.ts';
 export type { Disconnected } from './disconnected.ts';
 export type { GrantEvent, SlotsEvent, VaultEvent, VaultEventType } from './event-types.ts';
@@ -145,6 +150,8 @@ export interface Vault extends AsyncDisposable {
   };
   /** API keys of the servers on this database. */
   readonly keys: KeyCalls;
+  /** The log of changes and hand-outs. */
+  readonly audit: AuditCalls;
   /**
    * Returns an access token that is valid long enough, and refreshes it first where needed. Call it before each use and do
    * not store the result.

@@ -111,6 +111,17 @@ export class OpenVault implements Vault {
     revoke: async (idOrName) => (await import('./api-keys.ts')).revokeApiKeyOf(this.#open(), idOrName),
   });
 
+  readonly audit: Vault['audit'] = nameCallers({
+    list: async (filter) => {
+      await this.#handOuts.write();
+      return (await import('./audit/read.ts')).listAudit(this.#open(), filter);
+    },
+    checkpoint: async () => (await import('./audit/checkpoint.ts')).checkpointNow(this.#open()),
+    verify: async (options) => (await import('./audit/verify.ts')).verifyStored(this.#open(), options),
+    export: () => exportLines(() => this.#open()),
+    prove: async (seq) => (await import('./audit/prove.ts')).proveEntry(this.#open(), seq),
+  });
+
   getAccessToken(key: GrantKey, options?: GetAccessTokenOptions): Promise<AccessToken> {
     if (this.#closed !== undefined) return Promise.reject(closedError());
     return this.#handOut.get(key, options);
@@ -265,6 +276,11 @@ export class OpenVault implements Vault {
 
 // What `getAccessToken` returns comes from the hand-out, which names callers without a cost to a token from memory.
 nameCallers(OpenVault.prototype, ['getAccessToken']);
+
+async function* exportLines(open: () => VaultContext): AsyncGenerator<string> {
+  const { exportLog } = await import('./audit/export.ts');
+  yield* exportLog(open());
+}
 
 function closedError(): GrantryError {
   return invalidRequest('This vault was closed.', { action: 'Open it again: openVault(…)' });

@@ -9,6 +9,7 @@ import type { ImportResult, Vault } from '../../src/vault/types.ts';
 import { type Bench, user } from '../support/bench.ts';
 import { refuses } from '../support/refuses.ts';
 import { appCases, providerCases } from './vault-apps.ts';
+import { auditCases } from './vault-audit.ts';
 import { grantCases } from './vault-grants.ts';
 import { keyCases } from './vault-keys.ts';
 
@@ -20,11 +21,12 @@ export interface Setup {
   readonly remote: boolean;
 }
 
-type Group = 'apps' | 'grants' | 'providers' | 'keys';
+type Group = 'apps' | 'audit' | 'grants' | 'providers' | 'keys';
 type Members<Of extends Group> = `${Of}.${keyof Vault[Of] & string}`;
 type Method =
   | Exclude<keyof Vault & string, Group>
   | Members<'apps'>
+  | Members<'audit'>
   | Members<'grants'>
   | Members<'providers'>
   | Members<'keys'>;
@@ -40,6 +42,7 @@ async function zohoGrant(bench: Bench, vault: Vault, provider: string, scopes: s
 
 export const cases: Readonly<Record<Method, Readonly<Record<string, (setup: Setup) => Promise<void>>>>> = {
   ...appCases,
+  ...auditCases,
   ...grantCases,
   ...providerCases,
   ...keyCases,

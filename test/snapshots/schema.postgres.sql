@@ -58,45 +58,49 @@ grantry_attempts: grantry_attempts_pkey PRIMARY KEY (tenant, id)
 CREATE INDEX grantry_attempts_grant ON grantry_attempts USING btree (tenant, grant_id, outcome)
 CREATE INDEX grantry_attempts_started_at ON grantry_attempts USING btree (started_at)
 CREATE UNIQUE INDEX grantry_attempts_pkey ON grantry_attempts USING btree (tenant, id)
-grantry_audit_checkpoints.shard bigint not null
+grantry_audit_actors.shard integer not null
+grantry_audit_actors.id integer not null
+grantry_audit_actors.kind text not null
+grantry_audit_actors.actor_id text not null
+grantry_audit_actors.name text
+grantry_audit_actors.source text not null
+grantry_audit_actors: grantry_audit_actors_pkey PRIMARY KEY (shard, id)
+CREATE INDEX grantry_audit_actors_actor ON grantry_audit_actors USING btree (actor_id)
+CREATE UNIQUE INDEX grantry_audit_actors_pkey ON grantry_audit_actors USING btree (shard, id)
+CREATE TRIGGER grantry_audit_actors_final BEFORE DELETE OR UPDATE OR TRUNCATE ON grantry_audit_actors FOR EACH STATEMENT EXECUTE FUNCTION grantry_audit_refuse()
+grantry_audit_checkpoints.shard integer not null
 grantry_audit_checkpoints.size bigint not null
 grantry_audit_checkpoints.at bigint not null
 grantry_audit_checkpoints.note text not null
 grantry_audit_checkpoints: grantry_audit_checkpoints_pkey PRIMARY KEY (shard, size)
 CREATE UNIQUE INDEX grantry_audit_checkpoints_pkey ON grantry_audit_checkpoints USING btree (shard, size)
 CREATE TRIGGER grantry_audit_checkpoints_final BEFORE DELETE OR UPDATE OR TRUNCATE ON grantry_audit_checkpoints FOR EACH STATEMENT EXECUTE FUNCTION grantry_audit_refuse()
-grantry_audit_entries.shard bigint not null
+grantry_audit_entries.shard integer not null
+grantry_audit_entries.generation integer
 grantry_audit_entries.seq bigint not null
 grantry_audit_entries.at bigint not null
-grantry_audit_entries.tenant text
-grantry_audit_entries.provider text
-grantry_audit_entries.account text
-grantry_audit_entries.generation bigint
+grantry_audit_entries.actor integer not null
+grantry_audit_entries.subject integer
+grantry_audit_entries.count integer
+grantry_audit_entries.span integer
 grantry_audit_entries.action text not null
-grantry_audit_entries.actor_kind text not null
-grantry_audit_entries.actor_id text not null
-grantry_audit_entries.actor_name text
-grantry_audit_entries.source text not null
 grantry_audit_entries.outcome text not null
 grantry_audit_entries.code text
 grantry_audit_entries.reason text
-grantry_audit_entries.count bigint
-grantry_audit_entries.first_at bigint
-grantry_audit_entries.last_at bigint
-grantry_audit_entries.details_hash text
-grantry_audit_entries.details text
+grantry_audit_entries.details_hash bytea
+grantry_audit_entries.details bytea
 grantry_audit_entries: grantry_audit_entries_pkey PRIMARY KEY (shard, seq)
-CREATE INDEX grantry_audit_entries_grant ON grantry_audit_entries USING btree (tenant, provider, seq) WHERE (tenant IS NOT NULL)
+CREATE INDEX grantry_audit_entries_subject ON grantry_audit_entries USING btree (subject, seq) WHERE (subject IS NOT NULL)
 CREATE UNIQUE INDEX grantry_audit_entries_pkey ON grantry_audit_entries USING btree (shard, seq)
 CREATE TRIGGER grantry_audit_entries_final BEFORE DELETE OR UPDATE OR TRUNCATE ON grantry_audit_entries FOR EACH STATEMENT EXECUTE FUNCTION grantry_audit_refuse()
-grantry_audit_heads.shard bigint not null
+grantry_audit_heads.shard integer not null
 grantry_audit_heads.size bigint not null
 grantry_audit_heads.edges text not null
 grantry_audit_heads.updated_at bigint not null
 grantry_audit_heads.mac text
 grantry_audit_heads: grantry_audit_heads_pkey PRIMARY KEY (shard)
 CREATE UNIQUE INDEX grantry_audit_heads_pkey ON grantry_audit_heads USING btree (shard)
-grantry_audit_keys.shard bigint not null
+grantry_audit_keys.shard integer not null
 grantry_audit_keys.id text not null
 grantry_audit_keys.algorithm text not null
 grantry_audit_keys.verifier text not null
@@ -119,10 +123,19 @@ CREATE OR REPLACE FUNCTION grantry_audit_refuse()
  LANGUAGE plpgsql
 AS $function$begin raise exception 'entries of the audit log are never changed'; end$function$
 
-grantry_audit_tiles.shard bigint not null
-grantry_audit_tiles.level bigint not null
-grantry_audit_tiles.tile bigint not null
-grantry_audit_tiles.hashes text not null
+grantry_audit_subjects.shard integer not null
+grantry_audit_subjects.id integer not null
+grantry_audit_subjects.tenant text
+grantry_audit_subjects.provider text
+grantry_audit_subjects.account text
+grantry_audit_subjects: grantry_audit_subjects_pkey PRIMARY KEY (shard, id)
+CREATE INDEX grantry_audit_subjects_tenant ON grantry_audit_subjects USING btree (tenant, provider)
+CREATE UNIQUE INDEX grantry_audit_subjects_pkey ON grantry_audit_subjects USING btree (shard, id)
+CREATE TRIGGER grantry_audit_subjects_final BEFORE DELETE OR UPDATE OR TRUNCATE ON grantry_audit_subjects FOR EACH STATEMENT EXECUTE FUNCTION grantry_audit_refuse()
+grantry_audit_tiles.shard integer not null
+grantry_audit_tiles.level integer not null
+grantry_audit_tiles.tile integer not null
+grantry_audit_tiles.hashes bytea not null
 grantry_audit_tiles: grantry_audit_tiles_pkey PRIMARY KEY (shard, level, tile)
 CREATE UNIQUE INDEX grantry_audit_tiles_pkey ON grantry_audit_tiles USING btree (shard, level, tile)
 CREATE TRIGGER grantry_audit_tiles_final BEFORE DELETE OR UPDATE OR TRUNCATE ON grantry_audit_tiles FOR EACH STATEMENT EXECUTE FUNCTION grantry_audit_refuse()

@@ -50,6 +50,18 @@ CREATE TABLE grantry_attempts (
 ) strict;
 CREATE INDEX grantry_attempts_grant on grantry_attempts (tenant, grant_id, outcome);
 CREATE INDEX grantry_attempts_started_at on grantry_attempts (started_at);
+CREATE TABLE grantry_audit_actors (
+  shard integer not null,
+  id integer not null,
+  kind text not null,
+  actor_id text not null,
+  name text,
+  source text not null,
+  constraint grantry_audit_actors_pkey primary key (shard, id)
+) strict;
+CREATE INDEX grantry_audit_actors_actor on grantry_audit_actors (actor_id);
+CREATE TRIGGER grantry_audit_actors_delete before delete on grantry_audit_actors begin select raise(abort, 'entries of the audit log are never changed'); end;
+CREATE TRIGGER grantry_audit_actors_update before update on grantry_audit_actors begin select raise(abort, 'entries of the audit log are never changed'); end;
 CREATE TABLE grantry_audit_checkpoints (
   shard integer not null,
   size integer not null,
@@ -61,29 +73,23 @@ CREATE TRIGGER grantry_audit_checkpoints_delete before delete on grantry_audit_c
 CREATE TRIGGER grantry_audit_checkpoints_update before update on grantry_audit_checkpoints begin select raise(abort, 'entries of the audit log are never changed'); end;
 CREATE TABLE grantry_audit_entries (
   shard integer not null,
+  generation integer,
   seq integer not null,
   at integer not null,
-  tenant text,
-  provider text,
-  account text,
-  generation integer,
+  actor integer not null,
+  subject integer,
+  count integer,
+  span integer,
   action text not null,
-  actor_kind text not null,
-  actor_id text not null,
-  actor_name text,
-  source text not null,
   outcome text not null,
   code text,
   reason text,
-  count integer,
-  first_at integer,
-  last_at integer,
-  details_hash text,
-  details text,
+  details_hash blob,
+  details blob,
   constraint grantry_audit_entries_pkey primary key (shard, seq)
-) strict;
+) strict, without rowid;
 CREATE TRIGGER grantry_audit_entries_delete before delete on grantry_audit_entries begin select raise(abort, 'entries of the audit log are never changed'); end;
-CREATE INDEX grantry_audit_entries_grant on grantry_audit_entries (tenant, provider, seq) where tenant is not null;
+CREATE INDEX grantry_audit_entries_subject on grantry_audit_entries (subject, seq) where subject is not null;
 CREATE TRIGGER grantry_audit_entries_update before update on grantry_audit_entries begin select raise(abort, 'entries of the audit log are never changed'); end;
 CREATE TABLE grantry_audit_heads (
   shard integer not null,
@@ -113,13 +119,24 @@ CREATE TABLE grantry_audit_queue (
   mac text,
   constraint grantry_audit_queue_pkey primary key (id)
 ) strict;
+CREATE TABLE grantry_audit_subjects (
+  shard integer not null,
+  id integer not null,
+  tenant text,
+  provider text,
+  account text,
+  constraint grantry_audit_subjects_pkey primary key (shard, id)
+) strict;
+CREATE TRIGGER grantry_audit_subjects_delete before delete on grantry_audit_subjects begin select raise(abort, 'entries of the audit log are never changed'); end;
+CREATE INDEX grantry_audit_subjects_tenant on grantry_audit_subjects (tenant, provider);
+CREATE TRIGGER grantry_audit_subjects_update before update on grantry_audit_subjects begin select raise(abort, 'entries of the audit log are never changed'); end;
 CREATE TABLE grantry_audit_tiles (
   shard integer not null,
   level integer not null,
   tile integer not null,
-  hashes text not null,
+  hashes blob not null,
   constraint grantry_audit_tiles_pkey primary key (shard, level, tile)
-) strict;
+) strict, without rowid;
 CREATE TRIGGER grantry_audit_tiles_delete before delete on grantry_audit_tiles begin select raise(abort, 'entries of the audit log are never changed'); end;
 CREATE TRIGGER grantry_audit_tiles_update before update on grantry_audit_tiles begin select raise(abort, 'entries of the audit log are never changed'); end;
 CREATE TABLE grantry_authorizations (

@@ -76,6 +76,13 @@ export const tables = {
     },
     indexes: { grantry_attempts_grant: ['tenant', 'grantId', 'outcome'], grantry_attempts_started_at: ['startedAt'] },
   },
+  /** grantry_audit_actors */
+  auditActors: {
+    name: 'grantry_audit_actors',
+    columns: { shard: 'integer', id: 'integer', kind: 'text', actorId: 'text', name: 'text null', source: 'text' },
+    primaryKey: { grantry_audit_actors_pkey: ['shard', 'id'] },
+    indexes: { grantry_audit_actors_actor: ['actorId'] },
+  },
   /** grantry_audit_checkpoints */
   auditCheckpoints: {
     name: 'grantry_audit_checkpoints',
@@ -87,29 +94,23 @@ export const tables = {
     name: 'grantry_audit_entries',
     columns: {
       shard: 'integer',
+      generation: 'integer null',
       seq: 'integer',
       at: 'integer',
-      tenant: 'text null',
-      provider: 'text null',
-      account: 'text null',
-      generation: 'integer null',
+      actor: 'integer',
+      subject: 'integer null',
+      count: 'integer null',
+      span: 'integer null',
       action: 'text',
-      actorKind: 'text',
-      actorId: 'text',
-      actorName: 'text null',
-      source: 'text',
       outcome: 'text',
       code: 'text null',
       reason: 'text null',
-      count: 'integer null',
-      firstAt: 'integer null',
-      lastAt: 'integer null',
-      detailsHash: 'text null',
-      details: 'text null',
+      detailsHash: 'bytea null',
+      details: 'bytea null',
     },
     primaryKey: { grantry_audit_entries_pkey: ['shard', 'seq'] },
-    indexes: { grantry_audit_entries_grant: ['tenant', 'provider', 'seq'] },
-    where: { grantry_audit_entries_grant: 'tenant is not null' },
+    indexes: { grantry_audit_entries_subject: ['subject', 'seq'] },
+    where: { grantry_audit_entries_subject: 'subject is not null' },
   },
   /** grantry_audit_heads */
   auditHeads: {
@@ -143,10 +144,17 @@ export const tables = {
       mac: 'text null',
     },
   },
+  /** grantry_audit_subjects */
+  auditSubjects: {
+    name: 'grantry_audit_subjects',
+    columns: { shard: 'integer', id: 'integer', tenant: 'text null', provider: 'text null', account: 'text null' },
+    primaryKey: { grantry_audit_subjects_pkey: ['shard', 'id'] },
+    indexes: { grantry_audit_subjects_tenant: ['tenant', 'provider'] },
+  },
   /** grantry_audit_tiles */
   auditTiles: {
     name: 'grantry_audit_tiles',
-    columns: { shard: 'integer', level: 'integer', tile: 'integer', hashes: 'text' },
+    columns: { shard: 'integer', level: 'integer', tile: 'integer', hashes: 'bytea' },
     primaryKey: { grantry_audit_tiles_pkey: ['shard', 'level', 'tile'] },
   },
   /** Authorization requests whose callback may still come. */

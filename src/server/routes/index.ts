@@ -1,6 +1,7 @@
 import type { Route } from '../route.ts';
 import { tokenRoutes } from '../tokens/routes.ts';
 import { appRoutes } from './apps.ts';
+import { auditRoutes } from './audit.ts';
 import { connectSessionRoutes } from './connect-sessions.ts';
 import { grantRoutes } from './grants.ts';
 import { importRoutes } from './import.ts';
@@ -16,4 +17,5 @@ export const routes: readonly Route[] = [
   ...appRoutes,
   ...providerRoutes,
   ...keyRoutes,
+  ...auditRoutes,
 ];

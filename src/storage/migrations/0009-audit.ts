@@ -38,7 +38,7 @@ create index grantry_audit_actors_actor on grantry_audit_actors (actor_id);
 create table grantry_audit_subjects (
   shard ${int} not null,
   id ${int} not null,
-  tenant text not null,
+  tenant text,
   provider text,
   account text,
   constraint grantry_audit_subjects_pkey primary key (shard, id)

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { canonicalJson } from '../../audit/canonical.ts';
 import type { AuditEntryRow } from '../../storage/statements/audit/log.ts';
 
@@ -37,9 +36,4 @@ export function leafMembers(row: AuditEntryRow): Record<string, string | number 
   const kept: Record<string, string | number | Record<string, string>> = {};
   for (const [member, value] of Object.entries(members)) if (value !== null) kept[member] = value;
   return kept;
-}
-
-/** The hash by which a leaf names its details. The salt keeps short details from being guessed. */
-export function detailsHash(salted: string): Uint8Array {
-  return createHash('sha256').update(salted, 'utf8').digest();
 }

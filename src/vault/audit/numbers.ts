@@ -49,14 +49,14 @@ async function numberSubjects(tx: WriteTx, rows: readonly AuditEntryRow[]): Prom
   const tenants = new Set(rows.flatMap(({ tenant }) => tenant ?? []));
   const found = await findSubjects(tx, onlyShard, [...tenants]);
   const known = new Map(found.map(({ tenant, provider, account, id }) => [nameOf(tenant, provider, account), id]));
-  const about = rows.filter(({ tenant }) => tenant !== null);
+  const about = rows.filter(({ tenant, provider }) => tenant !== null || provider !== null);
   const unknown = [...new Map(about.map((row) => [subjectName(row), row]))].filter(([name]) => !known.has(name));
   if (unknown.length === 0) return known;
   const first = await nextNumber(tx, 'grantry_audit_subjects', onlyShard);
   const made = unknown.map(([, { tenant, provider, account }], at) => ({
     shard: onlyShard,
     id: first + at,
-    tenant: tenant ?? '',
+    tenant,
     provider,
     account,
   }));

@@ -1,11 +1,12 @@
 import { z } from 'zod';
+import { detailsHash } from '../../audit/export-file.ts';
 import { Secret } from '../../base/secret.ts';
 import type { World } from '../../base/world.ts';
 import type { PinnedTenant } from '../../crypto/tenant-keys.ts';
 import { systemTenant } from '../../crypto/tenant-keys.ts';
 import type { AuditEntryRow } from '../../storage/statements/audit/log.ts';
 import type { CheckedEntryRow } from '../../storage/statements/audit/queue.ts';
-import { detailsHash, onlyShard } from './leaf.ts';
+import { onlyShard } from './leaf.ts';
 
 const saltBytes = 16;
 

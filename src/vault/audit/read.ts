@@ -11,7 +11,7 @@ import { sequenceEntries } from './sequence.ts';
 
 /** Which entries of the audit log a caller wants. What is left out is not limited. */
 export interface AuditFilter {
-  readonly tenant?: string | readonly string[] | undefined;
+  readonly tenant?: string | undefined;
   readonly provider?: string | undefined;
   readonly account?: string | undefined;
   /** One action, such as `token.handed_out`, or several. */
@@ -51,7 +51,7 @@ export async function listAudit(context: VaultContext, filter: AuditFilter = {})
 function rowFilter({ tenant, provider, account, action, actor, since, until }: AuditFilter): EntryFilter {
   return {
     shard: onlyShard,
-    tenants: listOf(tenant),
+    tenants: tenant === undefined ? undefined : [tenant],
     provider,
     account,
     actions: listOf(action),

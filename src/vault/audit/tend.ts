@@ -1,7 +1,9 @@
 import type { VaultContext } from '../context.ts';
+import { signIfDue } from './checkpoint.ts';
 import { sequenceEntries } from './sequence.ts';
 
-/** Gives the waiting entries of the log their places. */
+/** Gives the waiting entries of the log their places, and signs the log from time to time. */
 export async function tendLog(context: VaultContext): Promise<void> {
   await sequenceEntries(context);
+  await signIfDue(context);
 }

@@ -46,6 +46,7 @@ const failures: ReadonlySet<string> = new Set([
   'grant.suspect',
   'grant.reauthorization_required',
   'session.failed',
+  'audit.failed',
   'vault.quarantined',
 ]);
 

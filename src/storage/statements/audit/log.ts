@@ -89,15 +89,12 @@ export async function findActors(db: Reader, shard: number, actorIds: readonly s
     .execute();
 }
 
-/** The subjects of some tenants, for those who look for their own. */
+/** The subjects of some tenants, and those without a tenant, for those who look for their own. */
 export async function findSubjects(db: Reader, shard: number, tenants: readonly string[]): Promise<SubjectRow[]> {
-  if (tenants.length === 0) return [];
-  return db
-    .selectFrom('grantry_audit_subjects')
-    .selectAll()
-    .where('shard', '=', shard)
-    .where('tenant', 'in', tenants)
-    .execute();
+  const query = db.selectFrom('grantry_audit_subjects').selectAll().where('shard', '=', shard);
+  const none = await query.where('tenant', 'is', null).execute();
+  if (tenants.length === 0) return none;
+  return [...none, ...(await query.where('tenant', 'in', tenants).execute())];
 }
 
 /** The next free number of an actor or a subject. The caller has locked the head of the tree. */
