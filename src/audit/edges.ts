@@ -25,7 +25,7 @@ export function grow(
 ): { readonly edges: Edges; readonly tiles: readonly FullTile[] } {
   const levels = edges.map((level) => [...level]);
   const tiles: FullTile[] = [];
-  /** How many hashes a level has had. */
+  /** Number of hashes that a level has had. */
   const had = (level: number): number => Math.floor(size / tileWidth ** level);
   const full: number[] = [];
   const add = (level: number, hash: Hash): void => {

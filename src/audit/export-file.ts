@@ -1,4 +1,4 @@
-/** An export of a log as a file: lines of JSON, which public keys alone check. */
+/** An export of a log as a file: lines of JSON, checked with public keys only. */
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { GrantryError, invalidRequest } from '../base/errors.ts';
@@ -46,7 +46,7 @@ const headLine = z.object({
 const hashesLine = z.object({ hashes: z.string() });
 const checkpointLine = z.object({ checkpoint: z.string(), size: z.int().min(0) });
 
-/** What an export says of itself. */
+/** The first line of an export. */
 export type ExportHead = z.output<typeof headLine>;
 
 /** The report on an export. `hasOwnKeys` is true if it was checked with the keys that it names itself. */
@@ -57,10 +57,10 @@ export interface ExportReport extends LogReport {
 }
 
 /**
- * Checks an export with public keys alone.
+ * Checks an export with public keys only.
  *
- * @param verifiers Public keys that the caller kept elsewhere. Without them the export's own are taken, and whoever made
- * the file could have made them too
+ * @param verifiers Public keys that the caller kept elsewhere. Without them the export's own are taken, and a forger of the
+ * file could have made them too
  * @throws {GrantryError} `invalid_request` for a file of another form
  */
 export async function verifyExport(
@@ -73,7 +73,8 @@ export async function verifyExport(
   const iterator = lines[Symbol.asyncIterator]();
   const first = await iterator.next();
   const head = headLine.safeParse(first.done === true ? null : parsed(first.value, 1));
-  if (!head.success) throw invalidRequest('The file is no export of an audit log.', { action: 'grantry audit export' });
+  if (!head.success)
+    throw invalidRequest('The file is no export of an audit log.', { action: 'Make one: grantry audit export' });
   const { origin, size } = head.data;
   const keys = readVerifiers(options.verifiers ?? head.data.verifiers);
   const onProgress = (entries: number): void => options.onProgress?.(entries, size);

@@ -1,14 +1,14 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { userInfo } from 'node:os';
 
-/** Who does something: an API key, a user of this machine, a worker, or the browser of a connect session. */
+/** The one who does something: an API key, a user of this machine, a worker, or the browser of a connect session. */
 export interface Actor {
   readonly kind: 'key' | 'user' | 'worker' | 'session';
   readonly id: string;
   readonly name: string | null;
 }
 
-/** Who does something, from where, and why. */
+/** An actor, the place it acts from, and the reason. */
 export interface Acting {
   readonly actor: Actor;
   /** `cli`, `library`, `worker`, or `http` and the address of the caller. */
@@ -19,7 +19,7 @@ export interface Acting {
 
 const store = new AsyncLocalStorage<Acting>();
 
-/** Runs something on behalf of somebody: everything that it changes names them. */
+/** Runs something on behalf of an actor: every change in it names the actor. */
 export function actingAs<T>(acting: Acting, run: () => T): T {
   return store.run(acting, run);
 }

@@ -53,12 +53,12 @@ export const auditEntrySchema = thing(
     seq: z.int().meta({ description: 'The place in the log, from 0, without gaps.' }),
     at: time,
     actor,
-    /** Where it came from: `cli`, `library`, `worker`, `browser`, or `http` and the address of the caller. */
+    /** The place it came from: `cli`, `library`, `worker`, `browser`, or `http` and the address of the caller. */
     source: z.string().meta({
       description:
         'Where it came from: `cli`, `library`, `worker`, `browser`, or `http` and the address of the caller.',
     }),
-    /** What was done, as `noun.verb`. */
+    /** The action, as `noun.verb`. */
     action: z.string().meta({ description: 'What was done, as `noun.verb`.' }),
     /** `null` for a change of the installation. */
     tenant: z.string().nullable().meta({ description: '`null` for a change of the installation.' }),
@@ -70,7 +70,7 @@ export const auditEntrySchema = thing(
     code: z.string().nullable().meta({ description: 'The error code of a refusal.' }),
     /** The vault's word for why, or the reason that a person gave. */
     reason: z.string().nullable().meta({ description: "The vault's word for why, or the reason that a person gave." }),
-    /** How many equal events the entry tells; `null` for one event. */
+    /** Number of equal events that the entry tells; `null` for one event. */
     count: z.int().nullable().meta({ description: 'How many equal events the entry tells; `null` for one event.' }),
     firstAt: time.nullable(),
     lastAt: time.nullable(),
@@ -92,8 +92,7 @@ const verifierExample = 'grantry.example/0a1b+c7d8e9f0+AQIDBA';
 export const auditCheckpointSchema = thing(
   {
     id: 'AuditCheckpoint',
-    description:
-      'The size and the root of the log, signed: whoever keeps it can prove any later change of these entries.',
+    description: 'The size and the root of the log, signed. Its keeper can prove any later change of these entries.',
     example: {
       size: 4712,
       root: 'cyGUkmkNv0vVW4ZzvYQxZmpzYG1yQ3Zlc2x1ZXJ0eQ==',

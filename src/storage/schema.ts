@@ -1,3 +1,15 @@
+import type {
+  AuditActorTable,
+  AuditCheckpointTable,
+  AuditEntryTable,
+  AuditHeadTable,
+  AuditKeyTable,
+  AuditQueueTable,
+  AuditSubjectTable,
+  AuditTileTable,
+} from './audit-schema.ts';
+import type { MarkedTable } from './marked-table.ts';
+
 /**
  * The tables as Kysely sees them, the same for SQLite and PostgreSQL.
  *
@@ -27,8 +39,8 @@ export interface Schema {
   grantry_audit_entries: AuditEntryTable;
   grantry_audit_actors: AuditActorTable;
   grantry_audit_subjects: AuditSubjectTable;
-  grantry_audit_tiles: { shard: number; level: number; tile: number; hashes: Uint8Array };
-  grantry_audit_checkpoints: { shard: number; size: number; at: number; note: string };
+  grantry_audit_tiles: AuditTileTable;
+  grantry_audit_checkpoints: AuditCheckpointTable;
   grantry_audit_heads: AuditHeadTable;
   grantry_audit_keys: AuditKeyTable;
 }
@@ -112,12 +124,6 @@ export interface InstanceTable {
   /** A take-over left plaintext in free pages or dead tuples that is not scrubbed yet. */
   scrub_pending: number;
   created_at: number;
-}
-
-/** A row that decides where tokens go, or who gets them; see `protected-tables.ts`. */
-interface MarkedTable {
-  /** The MAC over the row; null in a row that the vault did not write. */
-  mac: string | null;
 }
 
 export interface ProviderTable extends MarkedTable {
@@ -381,79 +387,4 @@ export interface ScopeUse {
   readonly count: number;
   readonly first_at: number;
   readonly last_at: number;
-}
-
-/** An entry of the audit log that waits for its place. */
-export interface AuditQueueTable extends MarkedTable {
-  id: string;
-  at: number;
-  tenant: string;
-  /** JSON object without the details. */
-  entry: string;
-  /** JSON object; it is sealed when the entry gets its place. */
-  details: string;
-}
-
-/** An entry of the audit log in its place. Every column but `details` is in its leaf. */
-export interface AuditEntryTable {
-  shard: number;
-  seq: number;
-  at: number;
-  /** The id in the table of subjects; null for an entry about none. */
-  subject: number | null;
-  generation: number | null;
-  action: string;
-  /** The id in the table of actors. */
-  actor: number;
-  outcome: string;
-  code: string | null;
-  reason: string | null;
-  /** How many equal events the entry tells, and how many milliseconds before `at` the first of several was. */
-  count: number | null;
-  span: number | null;
-  /** SHA-256 of the details and their salt. */
-  details_hash: Uint8Array | null;
-  /** The details and their salt, sealed with the tenant's key: without it they are erased, and the tree stays whole. */
-  details: Uint8Array | null;
-}
-
-/** Somebody who did something, and from where. Entries name the row, since there are few of them. */
-export interface AuditActorTable {
-  shard: number;
-  id: number;
-  kind: string;
-  actor_id: string;
-  name: string | null;
-  source: string;
-}
-
-/** What an entry is about: a tenant, one grant of it, or a provider. Entries name the row, since they repeat. */
-export interface AuditSubjectTable {
-  shard: number;
-  id: number;
-  tenant: string | null;
-  provider: string | null;
-  account: string | null;
-}
-
-/** The size of a tree, and the hashes at its right edge by level. */
-export interface AuditHeadTable extends MarkedTable {
-  shard: number;
-  size: number;
-  /** JSON array of base64 texts: the hashes of each level that fill no tile yet. */
-  edges: string;
-  updated_at: number;
-}
-
-/** A key that signs checkpoints. */
-export interface AuditKeyTable extends MarkedTable {
-  shard: number;
-  id: string;
-  algorithm: string;
-  /** The public key, in the form that verifiers take. */
-  verifier: string;
-  /** Sealed. */
-  private_key: string;
-  created_at: number;
-  retired_at: number | null;
 }

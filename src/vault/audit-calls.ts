@@ -1,8 +1,26 @@
 import type { LogReport } from '../audit/stream.ts';
 import type { AuditCheckpoint, AuditPage, AuditProof } from '../schemas/audit.ts';
-import type { AuditFilter } from './audit/read.ts';
 
-/** What a caller of {@link AuditCalls.verify} may give. */
+/** A selection of entries of the audit log. A member that is left out limits nothing. */
+export interface AuditFilter {
+  readonly tenant?: string | undefined;
+  readonly provider?: string | undefined;
+  readonly account?: string | undefined;
+  /** One action, such as `token.handed_out`, or several. */
+  readonly action?: string | readonly string[] | undefined;
+  /** The id of the actor: an API key's, or the name of a user of the machine. */
+  readonly actor?: string | undefined;
+  readonly since?: Date | undefined;
+  readonly until?: Date | undefined;
+  /** `asc` begins with the oldest entry; the newest comes first when left out. */
+  readonly order?: 'asc' | 'desc' | undefined;
+  /** The `next` of the page before. */
+  readonly cursor?: string | undefined;
+  /** Entries of one page, 1 to 1,000; 100 when left out. */
+  readonly limit?: number | undefined;
+}
+
+/** The options of {@link AuditCalls.verify}. */
 export interface AuditVerifyOptions {
   /** Public keys that were kept outside of the database; else those of the database are taken. */
   readonly verifiers?: readonly string[] | undefined;
@@ -26,7 +44,7 @@ export interface AuditCalls {
    */
   list(filter?: AuditFilter): Promise<AuditPage>;
   /**
-   * Signs the log as it is now. Keep checkpoints where nobody who can write the database can write: they prove later
+   * Signs the log as it is now. Keep checkpoints out of the reach of those who can write the database: they prove later
    * changes.
    *
    * @throws {GrantryError} `not_found` for a log without entries
@@ -44,7 +62,7 @@ export interface AuditCalls {
    */
   verify(options?: AuditVerifyOptions): Promise<LogReport>;
   /**
-   * Copies the log as lines of JSON. `grantry audit verify FILE` checks them with a public key alone.
+   * Copies the log as lines of JSON. `grantry audit verify FILE` checks them with public keys only.
    *
    * @example
    * for await (const line of vault.audit.export()) process.stdout.write(`${line}\n`);

@@ -6,7 +6,7 @@ import type { WriteTx } from '../storage/database.ts';
 import { type EventMark, type EventRow, insertEvents } from '../storage/statements/events.ts';
 import type { GrantRow } from '../storage/statements/grants.ts';
 import { isUniqueViolation, type Store } from '../storage/store.ts';
-import type { AuditWriter } from './audit/writer.ts';
+import type { AuditWriter } from './audit-writer.ts';
 import type { VaultEvent, VaultEventType } from './types.ts';
 
 /** The parts that `changing` needs. They exist before the rest of the vault is open. */

@@ -21,7 +21,7 @@ import {
 import { isAnonymous } from '../storage/statements/instance.ts';
 import { insertTenantKey, loadTenantKeys } from '../storage/statements/tenant-keys.ts';
 import { type OpenedStore, openStore } from '../storage/store.ts';
-import { auditWriter } from './audit/writer.ts';
+import { auditWriter } from './audit-writer.ts';
 import { Bulkheads } from './bulkhead.ts';
 import { type ChangeContext, changeContext, changing } from './changing.ts';
 import { checkOptions } from './check-options.ts';
@@ -216,10 +216,8 @@ async function assemble(store: OpenedStore, rootKey: KeyObject, { world, setting
   const changes = { ...plain, audit };
   // The home must not note events of a database that may be a copy.
   const write: WriteInstance = (run) => changing({ ...changes, noteEvent: async () => {} }, run);
-  const instance = await openInstance(store, (run) => changing({ ...plain, noteEvent: async () => {} }, run), world, {
-    installation,
-    scrubPending: false,
-  });
+  const make: WriteInstance = (run) => changing({ ...plain, noteEvent: async () => {} }, run);
+  const instance = await openInstance(store, make, world, { installation, scrubPending: false });
   const keys = openKeys(plain, rootKey, instance.vault_id, options);
   store.protect(new VaultRowMacs({ keys, logger, monotonic: () => world.monotonic() }));
   const owner = registerOwner(world);
@@ -269,17 +267,19 @@ async function assemble(store: OpenedStore, rootKey: KeyObject, { world, setting
     await finishTakeOver(context, store, options, { rootKey, vaultId: instance.vault_id });
   if (options.backgroundRefresh !== false) await warnOfNarrowIndexes(context);
   if (guard.reason === null) await replayAtStart(context);
-  // A command that ends names the switch in its own environment; a program that runs on may have inherited it.
-  if (settings.allowLoopback && options.backgroundRefresh !== false) {
-    const { name, means, action } = unsafeSwitch;
-    logger.warn(means, { switch: name, action });
-  }
+  if (settings.allowLoopback && options.backgroundRefresh !== false) warnOfUnsafeSwitch(logger);
   return new OpenVault(context, {
     backgroundRefresh: options.backgroundRefresh ?? true,
     staleHandOutMs: options.staleHandOutMs ?? context.times.staleHandOutMs,
     handOutAudit: settings.auditHandOuts,
     close: () => closing.abort(new Error('the vault is closing')),
   });
+}
+
+/** A command that ends names the switch in its own environment; a program that runs on may have inherited it. */
+function warnOfUnsafeSwitch(logger: Logger): void {
+  const { name, means, action } = unsafeSwitch;
+  logger.warn(means, { switch: name, action });
 }
 
 /** Notes in the home that this vault's rows carry MACs, so that no writer of the database can have others adopted. */

@@ -12,7 +12,7 @@ import { attackersKey, hostileValues, randomValue } from '../../lab/tamper/value
 import { isGrantryError } from '../../src/base/errors.ts';
 import type { Vault } from '../../src/index.ts';
 import { rowName } from '../../src/storage/canonical-row.ts';
-import { type ProtectedTable, protectedTableNames, protectedTables } from '../../src/storage/protected-tables.ts';
+import { firstProtectedTables, type ProtectedTable, protectedTables } from '../../src/storage/protected-tables.ts';
 import { findApiKey, hashApiKey } from '../../src/vault/api-keys.ts';
 import { listConnectSessionsOf } from '../../src/vault/connect/sessions.ts';
 import { internalsOf } from '../../src/vault/internals.ts';
@@ -36,7 +36,7 @@ describe.each(['sqlite', 'postgres'] as const)('a writer of the database, on %s'
     await scratch.drop();
   });
 
-  test.each(protectedTableNames)(`gains nothing by any column of %s, seed ${seed}`, async (table) => {
+  test.each(firstProtectedTables)(`gains nothing by any column of %s, seed ${seed}`, async (table) => {
     const { attacker } = place;
     const dice = new Dice(seed);
     const before = await victimOf(table);
@@ -72,7 +72,7 @@ describe.each(['sqlite', 'postgres'] as const)('a writer of the database, on %s'
   test('gains nothing by rows of another key, of another id, or with the MAC of another row', async () => {
     const { attacker } = place;
     await using vault = await place.reopen();
-    for (const table of protectedTableNames) {
+    for (const table of firstProtectedTables) {
       const one = await victimOf(table);
       const other = (await attacker.rows(table)).find((row) => row['mac'] !== one['mac']);
       const key = protectedTables[table].key.at(-1) ?? '';
@@ -162,6 +162,9 @@ async function expectNothingGained(
     case 'grantry_authorizations':
       await flows.tryAuthorization(vault, what);
       break;
+    default:
+      // The tables of the audit log have tests of their own: nothing leaves the vault by them.
+      expect.unreachable(table);
   }
   expect(place.hosts.requests, what).toBe(before);
 }

@@ -58,7 +58,7 @@ const descriptions: Readonly<Record<string, string>> = {
 /** Writes the tables of migrated databases as the Drizzle schemas read them, formatted by Biome. */
 export async function drizzleTables(sqlite: Store, postgres: Store): Promise<string> {
   const tables = await readTables(sqlite, await readTypes(postgres));
-  return formatted(`// Written by "npm run schema-snapshot" from migrated databases.
+  return formatted(`// oxlint-disable max-lines -- Written by "npm run schema-snapshot" from migrated databases.
 import type { Table } from './table.ts';
 
 export const tables = {

@@ -26,6 +26,8 @@ export const revealDoors: Readonly<Record<string, string>> = {
   'src/oauth/requests.ts': 'puts code, verifier and refresh token into the form body',
   'src/oauth/shown.ts': 'compares the words of an answer with the secrets that were sent, so as not to show them',
   'src/oauth/revoke.ts': 'puts the token to be revoked into the form body, and reads the answer',
+  'src/vault/audit/place.ts': 'unpacks the details of an entry of the audit log, which hold no secret',
+  'src/vault/audit/signing-keys.ts': 'makes the key that signs checkpoints',
   'src/vault/app/apps.ts': 'checks and seals the client secrets of an app',
   'src/vault/connect/completion.ts': 'packs tokens that wait for a completion code to be sealed, and unpacks them',
   'src/vault/organization/ask.ts': 'asks the API of the provider that issued a token whose organisation it is for',

@@ -11,16 +11,18 @@ import { revealDoors } from './reveal-doors.ts';
 /** The rooms of `src/` that each room may import. Arrows point down, never up or sideways. */
 const mayImport: Readonly<Record<string, readonly string[]>> = {
   base: [],
+  audit: ['base'],
   crypto: ['base'],
   storage: ['base'],
   providers: ['base'],
   schemas: ['base', 'providers'],
   oauth: ['base', 'providers'],
-  vault: ['base', 'crypto', 'storage', 'providers', 'oauth', 'schemas'],
+  vault: ['base', 'audit', 'crypto', 'storage', 'providers', 'oauth', 'schemas'],
   workers: ['base', 'vault'],
   server: ['base', 'vault', 'workers', 'providers', 'schemas'],
   cli: [
     'base',
+    'audit',
     'crypto',
     'storage',
     'providers',
@@ -32,7 +34,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     'simulator',
     'client',
   ],
-  client: ['base', 'providers', 'schemas', 'vault'],
+  client: ['base', 'audit', 'providers', 'schemas', 'vault'],
   simulator: ['base', 'providers'],
   adapters: ['base', 'providers', 'vault', 'client'],
 };
@@ -46,7 +48,7 @@ const floors: Readonly<Record<string, readonly (readonly string[])[]>> = {
   vault: [
     ['guard', 'spool'],
     ['.'],
-    ['app', 'key'],
+    ['app', 'key', 'audit'],
     ['grant/account.ts'],
     ['grant/slots'],
     ['grant'],

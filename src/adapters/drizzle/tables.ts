@@ -1,4 +1,4 @@
-// Written by "npm run schema-snapshot" from migrated databases.
+// oxlint-disable max-lines -- Written by "npm run schema-snapshot" from migrated databases.
 import type { Table } from './table.ts';
 
 export const tables = {

@@ -34,10 +34,10 @@ export function define(command: Command): void {
   defineList(command.command('list'));
   command
     .command('verify')
-    .summary('check that nobody changed the log')
+    .summary('check the log for changes')
     .description(
       'Checks every entry and every checkpoint, and names the first bad entry. With a FILE it checks an export, without the ' +
-        'database. Give the public keys that you kept elsewhere: whoever rewrites a log can also make new keys.',
+        'database. Give the public keys that you kept elsewhere: a forger of a log can also make new keys.',
     )
     .argument('[file]', 'an export of grantry audit export; - is standard input')
     .option('--key-file <file>', 'public keys that you kept, one per line')
@@ -59,8 +59,8 @@ export function define(command: Command): void {
     .command('checkpoint')
     .summary('sign the log as it is now')
     .description(
-      'Signs the log as it is now and prints the checkpoint. Keep checkpoints where nobody who can write the database can ' +
-        'write. With --keys it prints the public keys instead.',
+      'Signs the log as it is now and prints the checkpoint. Keep checkpoints out of the reach of those who can write the ' +
+        'database. With --keys it prints the public keys instead.',
     )
     .option('--keys', 'print the public keys of the log')
     .addHelpText(
@@ -214,7 +214,7 @@ async function* linesIn(file: string): AsyncGenerator<string> {
 
 async function exportLog(context: Context, file: string | undefined): Promise<void> {
   await using vault = await openContextVault(context);
-  // The file holds who did what for whom; no secret, and nobody else's business.
+  // The file holds no secret, but it tells who did what for whom.
   const out = file === undefined ? process.stdout : createWriteStream(file, { mode: 0o600 });
   let lines = 0;
   await withProgress(

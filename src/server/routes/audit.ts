@@ -47,8 +47,8 @@ export const auditRoutes: readonly Route[] = [
     tag: 'Audit',
     summary: 'Sign the audit log',
     description:
-      'Signs the log as it is now. Keep checkpoints where nobody who can write the database can write: they prove later ' +
-      'changes.',
+      'Signs the log as it is now. Keep checkpoints out of the reach of those who can write the database: they prove ' +
+      'later changes.',
     action: 'see_audit',
     answers: { 200: { description: 'The checkpoint.', schema: auditCheckpointSchema } },
     run: async ({ context }) => ({ status: 200, body: toJson(await context.vault().audit.checkpoint()) }),
@@ -70,7 +70,7 @@ export const auditRoutes: readonly Route[] = [
     tag: 'Audit',
     summary: 'Copy the audit log',
     description:
-      'Copies the whole log as lines of JSON, which `grantry audit verify FILE` checks with a public key alone.',
+      'Copies the whole log as lines of JSON, which `grantry audit verify FILE` checks with public keys only.',
     action: 'see_audit',
     answers: {
       200: { description: 'The log.', schema: z.record(z.string(), z.unknown()), contentType: 'application/x-ndjson' },

@@ -5,9 +5,9 @@
  * Every key begins with the shard, so that the log of a database that is split stays with its part.
  */
 interface Words {
-  /** Of 8 bytes. */
+  /** The type of 8 bytes. */
   readonly long: string;
-  /** Of 4 bytes, for numbers that stay small: a log has millions of rows. */
+  /** The type of 4 bytes, for numbers that stay small: a log has millions of rows. */
   readonly int: string;
   readonly bytes: string;
   /** After a table whose rows are read by their key. */
@@ -15,7 +15,7 @@ interface Words {
   readonly strict: string;
 }
 
-const tables = ({ long, int, bytes, byKey, strict }: Words): string => `
+const entryTables = ({ long, int, bytes, byKey, strict }: Words): string => `
 create table grantry_audit_queue (
   id text not null,
   at ${long} not null,
@@ -61,7 +61,9 @@ create table grantry_audit_entries (
   details ${bytes},
   constraint grantry_audit_entries_pkey primary key (shard, seq)
 )${byKey};
-create index grantry_audit_entries_subject on grantry_audit_entries (subject, seq) where subject is not null;
+create index grantry_audit_entries_subject on grantry_audit_entries (subject, seq) where subject is not null`;
+
+const treeTables = ({ long, int, bytes, byKey, strict }: Words): string => `
 create table grantry_audit_tiles (
   shard ${int} not null,
   level ${int} not null,
@@ -96,7 +98,9 @@ create table grantry_audit_keys (
   constraint grantry_audit_keys_pkey primary key (shard, id)
 )${strict}`;
 
-/** What was put in order is never changed and never removed. */
+const tables = (words: Words): string => `${entryTables(words)};${treeTables(words)}`;
+
+/** Tables whose rows are never changed and never removed. */
 const final = [
   'grantry_audit_actors',
   'grantry_audit_subjects',

@@ -8,7 +8,7 @@ import type { VaultContext } from '../context.ts';
 /** `batched`: told within a second, in one entry per caller and grant. `strict`: told before the caller has the token. */
 export type HandOutAudit = 'batched' | 'strict';
 
-/** What a caller got: the token itself, or a call with it. */
+/** The thing that a caller got: the token itself, or a call with it. */
 export type Use = 'token.handed_out' | 'api.called';
 
 /** Equal hand-outs that are not in the log yet. */

@@ -12,7 +12,7 @@ import { onlyShard } from './leaf.ts';
 
 /**
  * Gives each entry the numbers of its actor and its subject. A log names the same ones again and again, so an entry holds
- * numbers only. The caller has locked the head of the tree, so nobody else gives numbers.
+ * numbers only. The caller has locked the head of the tree, so no other process gives numbers.
  */
 export async function withNumbers(tx: WriteTx, rows: readonly AuditEntryRow[]): Promise<NewEntryRow[]> {
   const actors = await numberActors(tx, rows);

@@ -4,29 +4,11 @@ import type { PinnedTenant } from '../../crypto/tenant-keys.ts';
 import { type AuditEntry, type AuditPage, actorKinds, auditOutcomes } from '../../schemas/audit.ts';
 import { type AuditEntryRow, type EntryFilter, listEntries } from '../../storage/statements/audit/log.ts';
 import { loadTenantKeys } from '../../storage/statements/tenant-keys.ts';
+import type { AuditFilter } from '../audit-calls.ts';
 import type { VaultContext } from '../context.ts';
 import { onlyShard } from './leaf.ts';
 import { type OpenedDetails, openDetails, sealerOf } from './place.ts';
 import { sequenceEntries } from './sequence.ts';
-
-/** Which entries of the audit log a caller wants. What is left out is not limited. */
-export interface AuditFilter {
-  readonly tenant?: string | undefined;
-  readonly provider?: string | undefined;
-  readonly account?: string | undefined;
-  /** One action, such as `token.handed_out`, or several. */
-  readonly action?: string | readonly string[] | undefined;
-  /** The id of the actor: an API key's, or the name of a user of the machine. */
-  readonly actor?: string | undefined;
-  readonly since?: Date | undefined;
-  readonly until?: Date | undefined;
-  /** `asc` begins with the oldest entry; the newest comes first when left out. */
-  readonly order?: 'asc' | 'desc' | undefined;
-  /** The `next` of the page before. */
-  readonly cursor?: string | undefined;
-  /** Entries of one page, 1 to 1,000; 100 when left out. */
-  readonly limit?: number | undefined;
-}
 
 const pageUsual = 100;
 

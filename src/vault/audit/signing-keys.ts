@@ -32,7 +32,7 @@ export async function originOf({ store }: VaultContext): Promise<string> {
 /** Ed25519, which every verifier of notes knows, and ML-DSA-44, which a quantum computer does not break. */
 const types: readonly SignatureType[] = ['ed25519', 'ml-dsa-44-cosignature'];
 
-/** The keys that sign checkpoints now; made when there are none. A Node.js without ML-DSA-44 signs with Ed25519 alone. */
+/** The keys that sign checkpoints now; made when there are none. A Node.js without ML-DSA-44 signs with Ed25519 only. */
 export async function signersOf(context: VaultContext, timeSeconds: number): Promise<NoteSigner[]> {
   const system = await context.keys.pin(systemTenant);
   const rows = await currentKeys(context, system);
@@ -95,7 +95,7 @@ function keyPlace(id: string) {
   return { table: 'grantry_audit_keys', row: `${onlyShard}/${id}`, column: 'private_key', generation: 0 };
 }
 
-/** The public keys of the log as text, also of retired keys. Whoever checks the log keeps them elsewhere. */
+/** The public keys of the log as text, also of retired keys. The auditor keeps them elsewhere. */
 export async function verifiersOf({ store }: VaultContext): Promise<string[]> {
   return (await listAuditKeys(store.db, onlyShard)).map((row) => row.verifier);
 }

@@ -34,7 +34,7 @@ export async function verifyStored(
   return report;
 }
 
-/** A log that fails is told in the log as well: the entry reaches whoever copies it. */
+/** A log that fails is told in the log as well: the entry reaches every copy of it. */
 async function tellFailure(context: VaultContext, finding: NonNullable<LogReport['finding']>): Promise<void> {
   const { kind, seq } = finding;
   context.logger.error('the audit log is not as it was signed', { kind, seq });

@@ -59,7 +59,7 @@ async function connect({ bench, vault }: Setting, pause: () => Promise<void> = a
   return { id, outcome, complete: () => completeConnectSessionOf(context, id, { completionCode }) };
 }
 
-const living = (bench: Bench) => bench.simulator.families().filter((family) => family.alive).length;
+const livingFamilies = (bench: Bench) => bench.simulator.families().filter((family) => family.alive).length;
 
 describe.each(databaseKinds)('tokens of a link that wait for their completion code, on %s', (kind) => {
   it('keep an operator from moving their provider, and everybody from replacing their app', async () => {
@@ -97,7 +97,7 @@ describe.each(databaseKinds)('tokens of a link that wait for their completion co
     await discardUnclaimed(internalsOf(here.vault).open());
     await tidyUp(here.vault);
     const queued = await here.bench.judge.db.selectFrom('grantry_revocations').selectAll().execute();
-    expect([queued, here.sent.length, living(here.bench)]).toEqual([[], before, 1]);
+    expect([queued, here.sent.length, livingFamilies(here.bench)]).toEqual([[], before, 1]);
     expect(await codeOf(complete())).toBe('authorization_failed');
   });
 });
@@ -165,7 +165,7 @@ describe.each(databaseKinds)('a connection under way, on %s', (kind) => {
     expect(await vault.grants.get(key)).toBeNull();
     const kept = readdirSync(join(context.spoolDirectory, 'consents'));
     expect(kept).toEqual([expect.not.stringMatching(/\.consent$/)]);
-    expect([here.sent.length, living(bench)]).toEqual([before, 1]);
+    expect([here.sent.length, livingFamilies(bench)]).toEqual([before, 1]);
   });
 
   it.each(['its time is over', 'its grant is disconnected'])(

@@ -1,9 +1,9 @@
 import type { Selectable } from 'kysely';
+import type { AuditCheckpointTable, AuditKeyTable } from '../../audit-schema.ts';
 import { changedOne, type Reader, type WriteTx } from '../../database.ts';
 import { onlyIntact } from '../../row-seal.ts';
-import type { AuditKeyTable, Schema } from '../../schema.ts';
 
-export type CheckpointRow = Selectable<Schema['grantry_audit_checkpoints']>;
+export type CheckpointRow = Selectable<AuditCheckpointTable>;
 export type AuditKeyRow = Omit<Selectable<AuditKeyTable>, 'mac'>;
 
 const table = 'grantry_audit_checkpoints';

@@ -1,10 +1,10 @@
 import type { Selectable } from 'kysely';
+import type { AuditHeadTable, AuditTileTable } from '../../audit-schema.ts';
 import { changedOne, type Reader, type WriteTx } from '../../database.ts';
 import { intact } from '../../row-seal.ts';
-import type { AuditHeadTable, Schema } from '../../schema.ts';
 
 export type AuditHeadRow = Omit<Selectable<AuditHeadTable>, 'mac'>;
-export type AuditTileRow = Selectable<Schema['grantry_audit_tiles']>;
+export type AuditTileRow = Selectable<AuditTileTable>;
 
 const table = 'grantry_audit_heads';
 

@@ -1,6 +1,6 @@
 import type { Selectable } from 'kysely';
+import type { AuditActorTable, AuditEntryTable, AuditSubjectTable } from '../../audit-schema.ts';
 import type { Reader, WriteTx } from '../../database.ts';
-import type { AuditActorTable, AuditEntryTable, AuditSubjectTable } from '../../schema.ts';
 
 export type NewEntryRow = Selectable<AuditEntryTable>;
 export type ActorRow = Selectable<AuditActorTable>;
@@ -100,11 +100,11 @@ export async function findSubjects(db: Reader, shard: number, tenants: readonly 
 /** The next free number of an actor or a subject. The caller has locked the head of the tree. */
 export async function nextNumber(
   tx: WriteTx,
-  table: 'grantry_audit_actors' | 'grantry_audit_subjects',
+  numbered: 'grantry_audit_actors' | 'grantry_audit_subjects',
   shard: number,
 ): Promise<number> {
   const found = await tx
-    .selectFrom(table)
+    .selectFrom(numbered)
     .select(({ fn }) => fn.max('id').as('id'))
     .where('shard', '=', shard)
     .executeTakeFirst();

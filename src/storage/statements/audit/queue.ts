@@ -1,6 +1,6 @@
 import type { Selectable } from 'kysely';
+import type { AuditQueueTable } from '../../audit-schema.ts';
 import { changedRows, type Reader, type WriteTx } from '../../database.ts';
-import type { AuditQueueTable } from '../../schema.ts';
 
 export type QueuedEntryRow = Omit<Selectable<AuditQueueTable>, 'mac'>;
 

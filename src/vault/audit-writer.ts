@@ -1,13 +1,13 @@
-import { type Acting, actingNow, userOfMachine } from '../../base/acting.ts';
-import { systemTenant } from '../../crypto/tenant-keys.ts';
-import type { WriteTx } from '../../storage/database.ts';
-import { queueEntries } from '../../storage/statements/audit/queue.ts';
-import type { EventRow } from '../../storage/statements/events.ts';
-import { factsOf, type NewEntry, type Outcome, short } from './entry.ts';
+import { type Acting, actingNow, userOfMachine } from '../base/acting.ts';
+import { systemTenant } from '../crypto/tenant-keys.ts';
+import type { WriteTx } from '../storage/database.ts';
+import { queueEntries } from '../storage/statements/audit/queue.ts';
+import type { EventRow } from '../storage/statements/events.ts';
+import { factsOf, type NewEntry, type Outcome, short } from './audit-entry.ts';
 
 /** Writes entries into the queue of the log, within the transaction of what they tell. */
 export interface AuditWriter {
-  /** On whose behalf the program acts when nobody else is named. */
+  /** The actor for whom the program acts unless another one is named. */
   readonly program: Acting;
   /** Tells committed changes of the vault. */
   events(tx: WriteTx, events: readonly EventRow[]): Promise<void>;

@@ -1,6 +1,6 @@
-import type { Acting, Actor } from '../../base/acting.ts';
+import type { Acting, Actor } from '../base/acting.ts';
 
-/** How something ended. */
+/** The end of what was done. */
 export type Outcome = 'ok' | 'failed' | 'refused';
 
 /** Names, numbers and fingerprints; never a secret. */
