@@ -1,3 +1,4 @@
+import { actingAs, userOfMachine } from '../base/acting.ts';
 import { handOutToken } from './commands/token.ts';
 import { contextFor } from './context.ts';
 import { catchSignals, isEnding } from './signals.ts';
@@ -9,13 +10,15 @@ import { catchWarnings } from './warnings.ts';
 // command-line library. All else, including --help and mistakes in `grantry token`, goes through the full parser.
 
 async function run(words: readonly string[]): Promise<number> {
+  // The audit log names the user of this machine.
+  const here = { actor: userOfMachine(), source: 'cli' };
   try {
     const token = recogniseToken(words);
     if (token !== null) {
-      await handOutToken(contextFor(token.flags), token);
+      await actingAs(here, () => handOutToken(contextFor(token.flags), token));
     } else {
       const { runProgram } = await import('./program.ts');
-      await runProgram(words);
+      await actingAs(here, () => runProgram(words));
     }
     return Number(process.exitCode ?? 0);
   } catch (error) {

@@ -12,7 +12,7 @@ import { mount } from './route.ts';
 import { routes } from './routes/index.ts';
 import { mountStartPage } from './start-page.ts';
 import { mountStatus } from './status-routes.ts';
-import { everyPath, noteRoute, noteTemplate, type Watch } from './telemetry/watch.ts';
+import { everyPath, noteRefused, noteRoute, noteTemplate, outgoingOf, type Watch } from './telemetry/watch.ts';
 import { answerHot, hotTemplate, matchHot } from './tokens/hot-route.ts';
 import { mountTokenExchange } from './tokens/token-exchange.ts';
 
@@ -66,7 +66,11 @@ function makeApp(context: ServerContext, options: HandlerOptions): Hono {
   mountConnect(app, context);
   mount(app, context, routes);
   app.notFound((request) => notFound(app, request.req.path, request.req.method));
-  app.onError((error) => problemResponse(knownError(context.logger, error)));
+  app.onError((error, request) => {
+    const known = knownError(context.logger, error);
+    noteRefused(outgoingOf(request), known.code);
+    return problemResponse(known);
+  });
   return app;
 }
 
@@ -108,6 +112,7 @@ function sendProblem(context: ServerContext, response: ServerResponse, error: Gr
     response.destroy();
     return;
   }
+  noteRefused(response, error.code);
   const problem = problemOf(error);
   const body = JSON.stringify(problem);
   giveUpReading(context, response);

@@ -10,6 +10,7 @@ import { systemWorld } from '../base/system-world.ts';
 import type { Tracer } from '../base/tracer.ts';
 import type { World } from '../base/world.ts';
 import { adoptAdminKey, findApiKey, findChangedKeys, hasAdminKey, noteUses } from '../vault/api-keys.ts';
+import { Refusals } from '../vault/audit/refusals.ts';
 import type { VaultContext } from '../vault/context.ts';
 import { internalsOf } from '../vault/internals.ts';
 import type { Vault } from '../vault/types.ts';
@@ -24,6 +25,7 @@ import { Strangers } from './limits/strangers.ts';
 import { Traffic } from './limits/traffic.ts';
 import { problemOf } from './problem.ts';
 import { checkPublicUrl, ownPublicUrl } from './public-url.ts';
+import { keepTelling, refusalOf, tellRefusals } from './refusals.ts';
 import { Metrics } from './telemetry/metrics.ts';
 import { findTracer } from './telemetry/tracing.ts';
 import { Watch } from './telemetry/watch.ts';
@@ -142,10 +144,17 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     traffic: new Traffic(world, allowed),
     strangers: new Strangers(),
   };
-  const watch = new Watch({ world, logger, metrics, tracer });
+  const refusals = new Refusals();
+  const watch = new Watch({
+    world,
+    logger,
+    metrics,
+    tracer,
+    refused: (note, response) => refusals.add(refusalOf(note, response), world.now()),
+  });
   const draining = (): boolean => running.signal.aborted;
   server.on('request', makeHandler(context, { version: options.version ?? '0', draining, watch }));
-  const notes = keepUp(context, running.signal);
+  const notes = Promise.all([keepUp(context, running.signal), keepTelling(context, refusals, running.signal)]);
   async function stopAll(): Promise<void> {
     running.abort(new Error('the server stops'));
     watch.endConnections();
@@ -159,6 +168,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     await workersEnded;
     await notes;
     await access.flush();
+    await tellRefusals(context, refusals);
     await holder.close();
     logger.info('stopped', { requests: watch.accepted, unanswered: watch.unanswered });
   }

@@ -14,7 +14,6 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   audit: ['base'],
   crypto: ['base'],
   storage: ['base'],
-  audit: ['base'],
   providers: ['base'],
   schemas: ['base', 'providers'],
   oauth: ['base', 'providers'],

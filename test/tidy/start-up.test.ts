@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import { importsOf } from './rules.ts';
 
 /** In characters, without comments. What only an error, a change or a server needs belongs behind `await import()`. */
-const budget = 332_000;
+const budget = 345_000;
 
 const { modules, others } = loadedBy('src/cli/main.ts');
 

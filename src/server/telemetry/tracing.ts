@@ -11,6 +11,8 @@ export interface RequestNote {
   /** The API key's id, once it was checked. */
   key: string | null;
   tenant: string | null;
+  /** The code of the error, if the request was refused because of who sent it, or for whom. */
+  refused: string | null;
 }
 
 /** A tracer that also has spans for the requests of a server. */

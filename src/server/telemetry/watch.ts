@@ -11,6 +11,8 @@ export interface WatchOptions {
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly tracer: RequestTracer | undefined;
+  /** Told of a request that was refused because of who sent it, or for whom. */
+  readonly refused?: ((note: RequestNote, response: ServerResponse) => void) | undefined;
 }
 
 const methods = new Set(['GET', 'HEAD', 'PUT', 'POST', 'PATCH', 'DELETE', 'OPTIONS']);
@@ -43,6 +45,7 @@ export class Watch {
       route: 'none',
       key: null,
       tenant: null,
+      refused: null,
     };
     this.accepted += 1;
     this.#open.add(response);
@@ -68,6 +71,7 @@ export class Watch {
     const status = response.statusCode;
     const ms = world.monotonic() - note.startedAt;
     metrics.requestAnswered({ method, route, status, tenant, ms });
+    if (note.refused !== null) this.#options.refused?.(note, response);
     logger.debug('answered', { method, route, status, ms: Math.round(ms), key, whole });
   }
 }
@@ -91,6 +95,14 @@ export function noteCaller(response: object | undefined, caller: { key: string; 
   note.key = caller.key;
   note.tenant = caller.tenant ?? null;
 }
+
+/** Records that a request is refused because of who sent it, or for whom. */
+export function noteRefused(response: object | undefined, code: string): void {
+  const note = response === undefined ? undefined : notes.get(response);
+  if (note !== undefined && refusals.has(code)) note.refused = code;
+}
+
+const refusals: ReadonlySet<string> = new Set(['unauthorized', 'forbidden', 'invalid_client', 'unauthorized_client']);
 
 /** Returns Node's response of a described route. */
 export function outgoingOf(request: HonoContext): object | undefined {

@@ -1,6 +1,6 @@
 import type { Hono, Context as HonoContext } from 'hono';
 import { actingAs } from '../../base/acting.ts';
-import type { GrantryErrorCode } from '../../base/errors.ts';
+import { type GrantryErrorCode, isGrantryError } from '../../base/errors.ts';
 import { checkKey } from '../../base/ids.ts';
 import { secondsUntil } from '../../schemas/write-json.ts';
 import { actingFor } from '../acting.ts';
@@ -10,7 +10,7 @@ import { addressOf } from '../limits/strangers.ts';
 import { assertMayFor, type Principal, seenBy } from '../principal.ts';
 import { knownError, problemOf, retryAfterHeader } from '../problem.ts';
 import { responseOf } from '../route.ts';
-import { outgoingOf } from '../telemetry/watch.ts';
+import { noteCaller, noteRefused, outgoingOf } from '../telemetry/watch.ts';
 
 const grantType = 'urn:ietf:params:oauth:grant-type:token-exchange';
 const accessTokenType = 'urn:ietf:params:oauth:token-type:access_token';
@@ -27,6 +27,7 @@ export function mountTokenExchange(app: Hono, context: ServerContext): void {
     try {
       return await exchange(context, request);
     } catch (error) {
+      noteRefused(outgoingOf(request), codeIn(error));
       return refusal(context, error, request.req.header('authorization') !== undefined);
     }
   });
@@ -49,6 +50,7 @@ async function exchange(context: ServerContext, request: HonoContext): Promise<R
     throw new OAuthRefusal('invalid_request', `Only ${accessTokenType} is issued.`);
   }
   const key = checkKey({ tenant, provider: audience, account: form['account'] });
+  noteCaller(outgoingOf(request), { key: principal.id, tenant });
   assertMayFor(principal, 'read_token', key);
   if (context.traffic.isPressed) context.traffic.assertFair(key.tenant);
   const acting = actingFor(principal, outgoingOf(request));
@@ -140,6 +142,10 @@ class OAuthRefusal extends Error {
     super(message);
     this.code = code;
   }
+}
+
+function codeIn(error: unknown): string {
+  return error instanceof OAuthRefusal || isGrantryError(error) ? error.code : '';
 }
 
 function refusal(context: ServerContext, error: unknown, sentHeader: boolean): Response {
