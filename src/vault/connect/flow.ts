@@ -1,4 +1,5 @@
 import { createHmac } from 'node:crypto';
+import { type Acting, actingAs } from '../../base/acting.ts';
 import { isGrantryError, isVaultDown } from '../../base/errors.ts';
 import type { CheckedKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
@@ -148,6 +149,18 @@ export async function receiveConnectCallback(
   const { look = (run) => run() } = input;
   const found = await look(() => findFlow(context, callback, input.browser));
   if (found.kind === 'refused') return found;
+  const acting: Acting = { actor: { kind: 'session', id: found.session.id, name: null }, source: 'browser' };
+  return actingAs(acting, () => receiveFor(context, publicUrl, { ...input, callback, found }, prove));
+}
+
+/** Goes on for the browser of a session, once it is known to be that. */
+async function receiveFor(
+  context: VaultContext,
+  publicUrl: string,
+  input: { context: string; browser: string | null; callback: AuthorizationCallback; found: FoundFlow },
+  prove?: Prove,
+): Promise<ConnectOutcome> {
+  const { callback, found } = input;
   const { session, stateHash } = found;
   // Derived, so that the same browser gets the same code when it repeats its callback. Only this browser can derive it.
   const completionCode = completionCodeOf(input.browser ?? '', callback.state);
@@ -227,13 +240,19 @@ function completionCodeOf(browser: string, state: string): string {
   return createHmac('sha256', browser).update(`completion ${state}`).digest('base64url');
 }
 
+/** A flow that a callback belongs to. */
+interface FoundFlow {
+  readonly kind: 'flow';
+  readonly stateHash: string;
+  readonly session: ConnectSessionRow;
+  readonly request: Omit<AuthorizationRow, 'verifier'>;
+}
+
 async function findFlow(
   context: VaultContext,
   callback: AuthorizationCallback,
   browser: string | null,
-): Promise<
-  Refused | { kind: 'flow'; stateHash: string; session: ConnectSessionRow; request: Omit<AuthorizationRow, 'verifier'> }
-> {
+): Promise<Refused | FoundFlow> {
   const stateHash = hashText(callback.state);
   const row = await findAuthorization(context.store.db, stateHash);
   if (row === undefined) return refused('unknown_state');
