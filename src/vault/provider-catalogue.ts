@@ -103,8 +103,7 @@ export class ProviderCatalogue {
     try {
       return await this.#reach.ask(() => this.#read(id), patienceMs);
     } catch (error) {
-      // That there was none may have changed since.
-      if (isGrantryError(error, 'storage_unavailable') && cached.definition !== null) return cached.definition;
+      if (isGrantryError(error, 'storage_unavailable')) return cached.definition;
       throw error;
     }
   }
@@ -114,7 +113,9 @@ export class ProviderCatalogue {
     const stored = await this.#stored(id);
     const definition = stored ?? (await builtIn(id));
     const unsafe = stored !== null && !this.#allowLoopback && (await standsForSimulator(stored));
-    this.#cache.set(id, { definition, unsafe, readAt });
+    // Another process may add a missing one at any time. Callers choose its name, so a memory of them would have no bound.
+    if (definition === null) this.#cache.delete(id);
+    else this.#cache.set(id, { definition, unsafe, readAt });
     return definition;
   }
 
@@ -347,7 +348,7 @@ export interface CatalogueOptions {
 }
 
 interface Known {
-  readonly definition: ProviderDefinition | null;
+  readonly definition: ProviderDefinition;
   readonly unsafe: boolean;
   readonly readAt: number;
 }
