@@ -1,4 +1,4 @@
-/** What a newcomer is told about a body with a hole in it: words of JSON, never those of the validator. */
+/** The words for a newcomer about a body with a hole in it: those of JSON, never those of the validator. */
 import { expect, it } from 'vitest';
 import { z } from 'zod';
 import { parseProviderDefinition } from '../providers/parse.ts';

@@ -1,4 +1,4 @@
-/** What a process has read of a provider's definition, and when it looks again. */
+/** The definitions that a process has read, and when it looks again. */
 import { expect, it } from 'vitest';
 import { makeBench } from '../../test/support/bench.ts';
 

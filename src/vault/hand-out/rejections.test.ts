@@ -16,7 +16,7 @@ function refusing(path: string | undefined, body = refusal) {
   });
 }
 
-/** Without a health call of the definition nobody but the caller can tell whether the API accepts a token. */
+/** Without a health call, only the caller can tell whether the API accepts a token. */
 function withoutHealthCall(definition: ProviderDefinitionInput): ProviderDefinitionInput {
   const { health: _, ...api } = definition.api ?? {};
   return { ...definition, api };

@@ -8,7 +8,7 @@ import type { ApiAnswer } from '../../providers/invalid-token.ts';
 import type { VaultContext } from '../context.ts';
 import { cacheKey, type HeldToken } from './token-cache.ts';
 
-/** What the grant's own API says to a token. Its refusal is the whole answer. */
+/** The answer of the grant's own API to a token. A refusal is there as a whole. */
 export type TokenVerdict = 'accepted' | 'unclear' | ApiAnswer;
 
 /** Asks the grant's own API whether it accepts a token. */
