@@ -94,7 +94,7 @@ async function importFiles(context: Context, paths: readonly string[], options: 
     () => `Importing files: ${outcomes.length} of ${files.length}`,
     async () => {
       for (const file of files) {
-        outcomes.push(await importOne(context, importer, { file, tenant, vault, definition }));
+        outcomes.push(await importOne(context, importer, { file, tenant, account, vault, definition }));
       }
     },
   );
@@ -117,12 +117,18 @@ function isLineFile(path: string): boolean {
 async function importOne(
   context: Context,
   importer: Importer,
-  from: { file: string; tenant: string | undefined; vault: Vault | null; definition: ProviderDefinition },
+  from: {
+    file: string;
+    tenant: string | undefined;
+    account: string | undefined;
+    vault: Vault | null;
+    definition: ProviderDefinition;
+  },
 ): Promise<Outcome> {
-  const { file, tenant, vault, definition } = from;
+  const { file, tenant, account, vault, definition } = from;
   let target: Partial<ImportTarget> = {};
   try {
-    const content = await readClientFile(file, tenant);
+    const content = await readClientFile(file, tenant, { provider: definition.id, account });
     noteUnused(context, content);
     target = { tenant: content.tenant };
     const plan = importer.plan(content);
@@ -133,8 +139,14 @@ async function importOne(
       context.output.note(`${content.file}: its list of scopes is not used. Correct it, and import the file again.`);
     const sharedInRun = importer.sharedInRun(content, plan);
     const clientOf = async (result: Imported['result'], grant: Grant | null) => {
-      const { tenant: name, provider, account } = plan;
-      const known = { tenant: name, provider, account, result, namesOrganization: content.orgId !== undefined, grant };
+      const known = {
+        tenant: plan.tenant,
+        provider: plan.provider,
+        account: plan.account,
+        result,
+        namesOrganization: content.orgId !== undefined,
+        grant,
+      };
       return { ...known, next: await nextSteps(known, definition) };
     };
     if (vault === null) {

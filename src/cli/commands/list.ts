@@ -6,6 +6,7 @@ import { grantStates } from '../../schemas/words.ts';
 import type { Grant, GrantFilter, Vault } from '../../vault/types.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
 import { resolveTenant } from '../current-tenant.ts';
+import { assertProvider } from '../known-providers.ts';
 import { epilogue } from '../options.ts';
 import { organizationText, sharedAdvice, sharedOrganizations } from '../organizations.ts';
 import { noteQuarantine } from '../quarantine.ts';
@@ -43,6 +44,7 @@ async function list(context: Context, options: ListOptions): Promise<void> {
   await using vault = await openContextVault(context);
   noteQuarantine(context.output, vault);
   const grants = await withProgress(context.world, 'Reading the grants', () => allGrants(vault, filter));
+  if (grants.length === 0 && filter.provider !== undefined) await assertProvider(vault, filter.provider);
   if (context.output.json) return context.output.printJson(grants.map((each) => toJson(each)));
   const apps = new Set(grants.flatMap(({ app, state }) => (app === null || state === 'disconnected' ? [] : app)));
   await noteSlots(context.output, vault, [...apps].slice(0, appsToldMax));

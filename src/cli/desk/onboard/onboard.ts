@@ -1,4 +1,4 @@
-import { type CheckedKey, checkKey, checkProviderId, commandFor } from '../../../base/ids.ts';
+import { type CheckedKey, checkKey, checkProviderId, commandFor, defaultAccount } from '../../../base/ids.ts';
 import { actionAsCommand } from '../../../schemas/actions.ts';
 import type { App, Grant, Vault } from '../../../vault/types.ts';
 import { authorize, checkOptions, readCode, redeem } from '../../commands/connect.ts';
@@ -9,7 +9,7 @@ import { exitCodeOf, usageError } from '../../terminal/errors.ts';
 import { withProgress } from '../../terminal/progress.ts';
 import { environmentText } from '../known-tenants.ts';
 import { clientApp } from './client-app.ts';
-import type { OnboardOptions } from './options.ts';
+import { type OnboardOptions, usualProvider } from './options.ts';
 import { checkOrganization } from './organization.ts';
 import { Steps } from './steps.ts';
 
@@ -30,10 +30,16 @@ export async function onboard(context: Context, given: string, options: OnboardO
     );
     await proveHealth(context, vault, key, steps);
   } catch (error) {
-    steps.tellStop(`grantry onboard ${key.tenant}`);
+    steps.tellStop(onboardCommand(key));
     throw error;
   }
   report(context, key, steps);
+}
+
+/** The command that goes on with the same grant: without its options another one would be meant. */
+export function onboardCommand({ tenant, provider, account }: CheckedKey): string {
+  const at = provider === usualProvider ? '' : ` --provider ${provider}`;
+  return `grantry onboard ${tenant}${at}${account === defaultAccount ? '' : ` --account ${account}`}`;
 }
 
 function checkTogether(options: OnboardOptions): void {
