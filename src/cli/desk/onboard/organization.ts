@@ -1,7 +1,7 @@
 import { GrantryError, isGrantryError } from '../../../base/errors.ts';
 import { type CheckedKey, commandFor } from '../../../base/ids.ts';
 import type { Grant, Organizations, Vault } from '../../../vault/types.ts';
-import { organizationText, sharedAdvice } from '../../organizations.ts';
+import { isUnreached, organizationText, sharedAdvice, unreachedOrganizations } from '../../organizations.ts';
 import type { Steps } from './steps.ts';
 
 /**
@@ -33,9 +33,9 @@ export async function checkOrganization(
     steps.leave(`Choose one of ${names}: ${commandFor('set', key, ` ${found.member}=ID`)}`);
     return steps.tell('organisation', 'open', 'the user has several, and none is chosen');
   }
-  if (chosen === undefined && found.items.length > 0 && keptId(grant) !== undefined) {
-    steps.leave(`${unreachedText(grant, found)} Choose one: ${commandFor('set', key, ` ${found.member}=ID`)}`);
-    return steps.tell('organisation', 'open', `${kept} is not an organisation of this user`);
+  if (grant !== null && isUnreached(grant)) {
+    for (const words of unreachedOrganizations([grant])) steps.leave(words);
+    return steps.tell('organisation', 'open', kept);
   }
   if (found.sharedWith.length > 0) {
     const others = found.sharedWith.map(({ tenant }) => tenant).join(', ');
