@@ -38,8 +38,8 @@ interface Outcome extends Partial<ImportTarget>, Partial<Imported> {
 export function define(command: Command): void {
   command
     .description(
-      'Imports one env file per tenant, with ZOHO_DC, ZOHO_CLIENT_ID, ZOHO_CLIENT_SECRET, ZOHO_REFRESH_TOKEN and ' +
-        'ZOHO_ORG_ID. Running it twice changes nothing: what was connected, condemned, disconnected or changed since is ' +
+      'Imports one env file per tenant, with ZOHO_DC, ZOHO_CLIENT_ID, ZOHO_CLIENT_SECRET, ZOHO_REFRESH_TOKEN, ' +
+        'ZOHO_ORG_ID and ZOHO_SCOPES. Running it twice changes nothing: what was connected, condemned, disconnected or changed since is ' +
         'reported and left alone. A bad file is reported and does not stop the others; the exit code is then 2. A ' +
         'FILE.ndjson holds one grant per line, with tenant, provider, refresh_token and app.',
     )

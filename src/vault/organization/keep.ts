@@ -23,7 +23,7 @@ export interface Told {
   readonly owner: Owner | null;
   /** True right after a consent, which may be for another organisation than the one before. */
   readonly isNew: boolean;
-  /** Whether the token reaches the organisation that the grant names. */
+  /** The answer to the question whether the token reaches the organisation that the grant names. */
   readonly reach: Reach;
 }
 
