@@ -8,10 +8,10 @@ import { type Context, contextOf, openContextVault } from '../context.ts';
 import { resolveTenant } from '../current-tenant.ts';
 import { assertProvider } from '../known-providers.ts';
 import { epilogue } from '../options.ts';
-import { organizationText, sharedAdvice, sharedOrganizations } from '../organizations.ts';
+import { organizationText, sharedAdvice, sharedOrganizations, unreachedOrganizations } from '../organizations.ts';
 import { noteQuarantine } from '../quarantine.ts';
 import { usageError } from '../terminal/errors.ts';
-import { minute, stateText } from '../terminal/present.ts';
+import { environmentText, isElsewhere, minute, stateText } from '../terminal/present.ts';
 import { withProgress } from '../terminal/progress.ts';
 import { noteSlots } from '../terminal/slots.ts';
 import { keyColumns, printTable } from '../terminal/table.ts';
@@ -57,13 +57,15 @@ async function list(context: Context, options: ListOptions): Promise<void> {
     ...keyColumns,
     STATE: stateText,
     DC: ({ dc }) => dc ?? '-',
+    // A column for all, or for none: most customers are in production, and most providers tell no organisation.
+    ...(grants.some((grant) => isElsewhere(grant)) ? { ENVIRONMENT: environmentText } : {}),
     APP: ({ app }) => app ?? '-',
-    // A column for all, or for none: most providers tell no organisation.
     ...(grants.some((grant) => organizationText(grant) !== '-') ? { ORGANISATION: organizationText } : {}),
     GENERATION: ({ generation }) => String(generation),
     'TOKEN EXPIRES': ({ expiresAt }) => minute(expiresAt),
   });
-  const shared = sharedOrganizations(grants);
+  for (const line of unreachedOrganizations(grants)) context.output.note(`Warning: ${line}`);
+  const shared = await sharedOrganizations(vault, grants);
   for (const line of shared) context.output.note(`Warning: ${line}.`);
   if (shared.length > 0) context.output.note(sharedAdvice);
 }

@@ -3,6 +3,7 @@ import { contextOf } from '../context.ts';
 import { onboard } from '../desk/onboard/onboard.ts';
 import { type OnboardOptions, usualProvider } from '../desk/onboard/options.ts';
 import { collect, epilogue } from '../options.ts';
+import { anywayOption } from '../tenant-guard.ts';
 
 export function define(command: Command): void {
   command
@@ -34,6 +35,7 @@ export function define(command: Command): void {
     .option('--paste', 'for a browser on another machine: paste the URL at which it ends')
     .option('--code <->', 'read a Zoho self-client code from standard input')
     .option('--no-open', 'do not try to open a browser')
+    .option(...anywayOption)
     .addHelpText(
       'after',
       epilogue(`The exit code is 4 if the grant needs re-authorization at the end.

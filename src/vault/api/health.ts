@@ -18,7 +18,7 @@ import type { HeldToken } from '../hand-out/token-cache.ts';
 import { stillUncertain } from '../refresh/lease-wait.ts';
 import type { Grant, HealthReport } from '../types.ts';
 import { askApi, callApiTold } from './call.ts';
-import { type ProvenOrganization, proveOrganization } from './prove-organization.ts';
+import { type ProvenOrganization, proveNamedOrganization, proveOrganization } from './prove-organization.ts';
 
 /** Codes of errors that only a person can resolve. */
 const needsPerson = [
@@ -130,9 +130,13 @@ async function probe(
     ...(body === undefined ? {} : { body }),
   };
   const rules = forCall(definition, call.path);
-  if (isScopeMissing(rules, answer)) return missing(call.scope);
+  const unread = async () => ({
+    ...missing(call.scope),
+    warning: await proveNamedOrganization(context, handOut, checkKey(key), definition),
+  });
+  if (isScopeMissing(rules, answer)) return unread();
   const isRejected = isInvalidToken(rules, answer);
-  if (await isForScope(context, key, definition, { isRejected, status: response.status })) return missing(call.scope);
+  if (await isForScope(context, key, definition, { isRejected, status: response.status })) return unread();
   if (isRejected) {
     if (keptBecause !== undefined) throw keptBecause;
     // The token was replaced a moment ago, so it cannot be invalid.
