@@ -1,10 +1,11 @@
-import { readFileSync } from 'node:fs';
+import { globSync, readFileSync } from 'node:fs';
 
 import { expect, test } from 'vitest';
 
 import { errorReasons } from '../src/base/error-reasons.ts';
 import { errorCodes } from '../src/base/errors.ts';
 import { grantReasons } from '../src/schemas/words.ts';
+import { reasons } from '../src/vault/reasons.ts';
 
 test('docs/errors.md says of every code what the code says', () => {
   const rows = readFileSync('docs/errors.md', 'utf8')
@@ -36,4 +37,21 @@ test('docs/errors.md lists every reason of a grant', () => {
     [...(row.split('|')[2] ?? '').matchAll(/`(\w+)`/g)].map((found) => found[1] ?? ''),
   );
   expect(listed.toSorted()).toEqual([...grantReasons].toSorted());
+});
+
+test('docs/errors.md lists every reason that the vault writes into the row of a grant', () => {
+  // An event tells the first one. The others are of connect sessions.
+  const elsewhere: readonly string[] = ['nothing_was_lost', 'wrong_user', 'not_completed'];
+  const written = Object.values(reasons).filter((reason) => !elsewhere.includes(reason));
+  expect(written.toSorted()).toEqual([...grantReasons].toSorted());
+});
+
+test('every reason of an error that a source file names is listed', () => {
+  const named = globSync('src/**/*.ts', { exclude: ['**/*.test.ts', 'src/simulator/**'] }).flatMap((file) =>
+    [...readFileSync(file, 'utf8').matchAll(/new GrantryError\([^;]{0,600}?\breason: '(\w+)'/g)].map(
+      (found) => found[1],
+    ),
+  );
+  expect(named.length).toBeGreaterThan(5);
+  expect(named.filter((reason) => !Object.hasOwn(errorReasons, reason ?? ''))).toEqual([]);
 });

@@ -42,13 +42,46 @@ test.each(['://a:', 'eyJabcdefgh-', 'Bearer ', '"access_token" ', 'code='])(
   },
 );
 
-test.each([`1000.${hex}.${hex}`, `gry_${'a1'.repeat(12)}`, `gho_${'a1'.repeat(12)}`, 'eyJhbGciOiJI.eyJzdWIiOiIx.c2ln'])(
-  'an error does not repeat %s, which was sent as a name',
-  (token) => {
-    const error = invalidRequest(`There is no app ${token}.`, { action: `Connect it: grantry connect ${token} zoho` });
-    expect(error).toMatchObject({
-      message: 'There is no app [not shown].',
-      action: 'Connect it: grantry connect [not shown] zoho',
-    });
-  },
-);
+/** A part of a token that is long enough, in letters and digits. */
+const random = 'a1B2c3D4e5F6g7H8i9J0'.repeat(2);
+
+const tokens = [
+  `1000.${hex}.${hex}`,
+  `gry_${'a1'.repeat(12)}`,
+  'eyJhbGciOiJI.eyJzdWIiOiIx.c2ln',
+  // An encrypted one, as QuickBooks issues them, has no key in it.
+  `eyJlbmMiOiJB..${random}.${random}.c2ln`,
+  'xoxb-1234567890-abcdefghij',
+  'xoxp-1234567890-abcdefghij',
+  'xapp-1-A0123456789-1234567890-abcdef',
+  'xoxe-1-abcdefghij',
+  'xoxe.xoxp-1-abcdefghij',
+  ...'gho_ ghp_ github_pat_ glpat- ya29. 1//0 GOCSPX- sk_live_ rk_test_ shpat_ npm_ ntn_ lin_api_ dop_v1_ pat-na1- ATATT sk- SG.'
+    .split(' ')
+    .map((prefix) => `${prefix}${random}`),
+  `AIza${random.slice(0, 35)}`,
+  'AKIAIOSFODNN7EXAMPLE',
+  `00D5g000004Abcd!${random}`,
+  `EAA${random}`,
+];
+
+test.each(tokens)('an error does not repeat %s, which was sent as a name', (token) => {
+  const error = invalidRequest(`There is no app ${token}.`, { action: `Connect it: grantry connect ${token} zoho` });
+  expect(error).toMatchObject({
+    message: expect.stringMatching(/^There is no app \[not shown\]\.?$/),
+    action: 'Connect it: grantry connect [not shown] zoho',
+  });
+  expect(scrub(`took ${token} from it`).line).toBe('took [scrubbed] from it');
+});
+
+test.each([
+  'xoxo',
+  'task-force-of-the-whole-installation',
+  'sk-1',
+  'acme.eyJ',
+  'npm_client',
+  'EAArth',
+  'customer-1000.eu',
+])('the name %s is repeated', (name) => {
+  expect(invalidRequest(`There is no app ${name}.`).message).toBe(`There is no app ${name}.`);
+});

@@ -3,15 +3,17 @@
  * without it, a hostile text would take time with the square of its length.
  */
 const tokenForms: readonly RegExp[] = [
-  // A JSON Web Token.
-  /\beyJ[\w-]{8,2048}\.[\w-]{8,}(?:\.[\w-]*)?/g,
+  // A JSON Web Token, also an encrypted one.
+  /\beyJ[\w-]{8,2048}\.[\w-]*\.[\w-]{4,}(?:\.[\w-]*)*/g,
   // Zoho's access, refresh and grant tokens, and Grantry's own API keys.
   /\b1000\.[0-9a-f]{32}\.[0-9a-f]{32}\b/g,
   /\bgry_[\w-]{16,}/g,
-  // GitHub's and Google's tokens.
-  /\bgh[oprsu]_\w{20,}/g,
-  /\bya29\.[\w.-]{20,}/g,
-  /\b1\/\/0[\w-]{20,}/g,
+  // Slack's tokens, also those that rotate.
+  /\bx(?:ox[a-z](?:\.xox[a-z])?|app)-[\w-]{8,}/g,
+  // GitHub, GitLab, Google, Stripe, Shopify, npm, Notion, Linear, DigitalOcean, HubSpot, Atlassian, OpenAI, SendGrid.
+  /\b(?:gh[oprsu]_|github_pat_|glpat-|ya29\.|1\/\/0|GOCSPX-|[rs]k_(?:live|test)_|shp(?:at|ca|pa|ss)_|npm_|ntn_|lin_(?:api|oauth)_|do[opr]_v1_|pat-(?:na|eu|ap)\d-|ATATT|sk-|SG\.)[\w.-]{20,}/g,
+  // Google's API keys, the access keys of AWS, and the tokens of Salesforce and Facebook.
+  /\b(?:AIza[\w-]{35}|A[KS]IA[0-9A-Z]{16}\b|00D\w{9,15}![\w.]{20,}|EAA[0-9A-Za-z]{40,})/g,
 ];
 
 /**

@@ -1,30 +1,72 @@
 import { GrantryError, isGrantryError } from '../base/errors.ts';
 import { commandFor, type GrantKey } from '../base/ids.ts';
+import type { ProviderDefinition } from '../providers/definition.ts';
+import { isSameOrganizationKind } from '../providers/organization-kind.ts';
 import type { Grant, Organizations, Vault } from '../vault/types.ts';
 import type { Context } from './context.ts';
 
-/** The organisation of a grant: its name and id, as far as they are known. */
-export function organizationText({ metadata }: Pick<Grant, 'metadata'>): string {
-  const { org_name: name, org_id: id } = metadata;
+/** The organisation of a grant: its name and id, as far as they are known. One that its token does not reach is marked. */
+export function organizationText(grant: Pick<Grant, 'metadata'>): string {
+  const { org_name: name, org_id: id } = grant.metadata;
+  const known = idText(id) ?? '';
+  if (isUnreached(grant)) return `${known} (not reached)`;
   const named = typeof name === 'string' ? name : '';
-  const known = typeof id === 'string' || typeof id === 'number' ? String(id) : '';
   if (named === '') return known === '' ? '-' : known;
   return known === '' ? named : `${named} (${known})`;
 }
 
-/** Finds tenants that are in one organisation of one provider; one line for each such organisation. */
-export function sharedOrganizations(grants: readonly Grant[]): string[] {
+/** True if the provider has told that the grant's token does not reach the organisation that the grant names. */
+export function isUnreached({ metadata }: Pick<Grant, 'metadata'>): boolean {
+  const id = idText(metadata['org_id']);
+  return id !== undefined && id === idText(metadata['org_unreached']);
+}
+
+/** Says for each grant whose token does not reach its organisation what a person does about it; one line each. */
+export function unreachedOrganizations(grants: readonly Grant[]): string[] {
+  const wrong = grants.filter((grant) => grant.state !== 'disconnected' && isUnreached(grant));
+  return wrong.map((grant) => {
+    const { tenant, provider, metadata } = grant;
+    const cure = `${commandFor('organizations', grant)}, then ${commandFor('set', grant, ' org_id=ID')}`;
+    return `the token of ${tenant} at ${provider} does not reach the organisation ${idText(metadata['org_id'])}. See its own: ${cure}`;
+  });
+}
+
+function idText(id: unknown): string | undefined {
+  return typeof id === 'string' || typeof id === 'number' ? String(id) : undefined;
+}
+
+/**
+ * Finds tenants that are in one organisation, also at several providers that name it by the same id; one line for each such
+ * organisation. The id that the provider told counts, and not one that a person chose beside it.
+ */
+export async function sharedOrganizations(vault: Vault, grants: readonly Grant[]): Promise<string[]> {
   const tenants = new Map<string, { text: string; names: Set<string> }>();
+  const kindOf = await kindsOf(vault, grants);
   for (const grant of grants) {
-    const id = grant.metadata['org_id'];
-    if (grant.state === 'disconnected' || (typeof id !== 'string' && typeof id !== 'number')) continue;
-    const place = `${grant.provider}\n${id}`;
+    const id = idText(grant.metadata['org_told_id']) ?? idText(grant.metadata['org_id']);
+    if (grant.state === 'disconnected' || id === undefined) continue;
+    const place = `${kindOf(grant.provider)}\n${id}`;
     const known = tenants.get(place) ?? { text: `${grant.provider}: ${organizationText(grant)}`, names: new Set() };
     known.names.add(grant.tenant);
     tenants.set(place, known);
   }
   const shared = [...tenants.values()].filter(({ names }) => names.size > 1);
   return shared.map(({ text, names }) => `${text} is the organisation of ${[...names].toSorted().join(' and ')}`);
+}
+
+/** Returns for each provider one that stands for all whose ids of organisations are of the same kind. */
+async function kindsOf(vault: Vault, grants: readonly Grant[]): Promise<(provider: string) => string> {
+  const stand = new Map<string, string>();
+  const definitions: ProviderDefinition[] = [];
+  for (const provider of new Set(grants.map((grant) => grant.provider))) {
+    // A key of a server may not read the catalogue: then each provider stands for itself.
+    const definition = await vault.providers.get(provider).catch(() => null);
+    if (definition === null) continue;
+    const alike = definitions.find((other) => isSameOrganizationKind(definition, other));
+    if (alike === undefined) definitions.push(definition);
+    stand.set(provider, (alike ?? definition).id);
+  }
+  return (provider) => stand.get(provider) ?? provider;
 }
 
 /** The advice for tenants that are in one organisation. */

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { GrantryError, invalidRequest } from '../base/errors.ts';
+import { issueWords } from '../base/issue-words.ts';
 import { limits } from '../base/limits.ts';
 import { isStorableJson } from '../base/storable.ts';
 import { builtInProvider } from './catalogue.ts';
@@ -23,11 +24,13 @@ import { type BaseOf, extended, extendedId } from './extend.ts';
  * });
  */
 export function parseProviderDefinition(json: unknown, baseOf: BaseOf = builtInProvider): ProviderDefinition {
-  const parsed = providerDefinition.safeParse(withBase(readJson(json), baseOf));
+  const whole = withBase(readJson(json), baseOf);
+  const parsed = providerDefinition.safeParse(whole);
   if (!parsed.success) {
-    const problems = parsed.error.issues.slice(0, 3).map(({ path, message }) => {
+    const problems = parsed.error.issues.slice(0, 3).map((issue) => {
+      const { path, code, message } = issue;
       const place = path.length === 0 ? '' : ` at ${path.map((part) => String(part).slice(0, 64)).join('.')}`;
-      return `${message.slice(0, 200)}${place}`;
+      return `${code === 'invalid_type' ? issueWords(issue, whole) : message.slice(0, 200)}${place}`;
     });
     const more = parsed.error.issues.length > 3 ? `; and ${parsed.error.issues.length - 3} more` : '';
     throw invalidRequest(`The provider definition is not valid: ${problems.join('; ')}${more}.`);

@@ -31,7 +31,7 @@ export const organizationsSchema = thing(
     items: list(organization),
     /** The member of the grant's metadata with the id of the chosen one. */
     member: z.string().meta({ description: "The member of the grant's metadata with the id of the chosen one." }),
-    /** Living grants of other tenants in the chosen organisation, at the same provider. */
+    /** Living grants of other tenants in the organisation, at all providers that name it by the same kind of id. */
     sharedWith: list(keyText).meta({
       description:
         'Living grants of other tenants in the chosen organisation, as far as the key may see them, each as ' +

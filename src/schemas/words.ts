@@ -21,6 +21,8 @@ export const grantReasons = [
   'lost_rotation',
   'no_refresh_token',
   'invalid_name',
+  'disconnected',
+  'left_alive',
 ] as const;
 
 export const apiKeyRoles = ['admin', 'operator', 'reader', 'caller', 'connector'] as const;

@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { GrantryError, invalidRequest } from '../base/errors.ts';
-import { checkName, newRandomText, newUuid } from '../base/ids.ts';
+import { checkName, checkProviderId, newRandomText, newUuid } from '../base/ids.ts';
 import { Secret } from '../base/secret.ts';
 import type { WriteTx } from '../storage/database.ts';
 import { isAlteredRow, type Listed } from '../storage/row-seal.ts';
@@ -39,13 +39,18 @@ const keyPattern = /^gry_([A-Za-z0-9_-]{43})([0-9a-f]{8})$/;
 /** A key that an operator made by other means; it must have at least 192 bits too. */
 const foreignKeyPattern = /^gry_[A-Za-z0-9_-]{32,256}$/;
 
-/** Makes an API key. It is shown once, and only its hash is stored. */
+/**
+ * Makes an API key. It is shown once, and only its hash is stored.
+ *
+ * @throws {GrantryError} `invalid_request`; `not_found` for a provider that there is not
+ */
 export async function createApiKey(
   context: VaultContext,
   name: string,
   input: ApiKeyInput,
 ): Promise<{ apiKey: ApiKey; key: Secret }> {
   const row = checkApiKey(context, name, input);
+  await context.providers.assertKnown(input.providers ?? []);
   const key = newKeyText(context);
   if (!(await keepApiKey(context, { ...row, key_hash: hashApiKey(key) }))) throw nameTaken(name);
   return { apiKey: await readBack(context, key), key: new Secret(key) };
@@ -118,6 +123,8 @@ export async function updateApiKeyOf(context: VaultContext, idOrName: string, ch
   const checked = checkName('key', idOrName);
   checkObject('change', changes);
   const wanted = Object.fromEntries(Object.entries(changes).filter(([, value]) => value !== undefined));
+  // Read before: a transaction awaits only its own statements. It refuses what is no list.
+  if (Array.isArray(changes.providers)) await context.providers.assertKnown(changes.providers.map(checkProviderId));
   const row = await changing(context, async ({ tx, recordOther }) => {
     const found = await lockIntactApiKey(tx, checked);
     if (found === undefined) throw noSuchKey(checked);

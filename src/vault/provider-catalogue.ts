@@ -1,4 +1,3 @@
-import { closestName } from '../base/closest.ts';
 import { GrantryError, invalidRequest, isGrantryError } from '../base/errors.ts';
 import { limits, timesOf } from '../base/limits.ts';
 import type { ExtendingDefinitionInput, ProviderDefinition, ProviderDefinitionInput } from '../providers/definition.ts';
@@ -74,21 +73,20 @@ export class ProviderCatalogue {
       });
     }
     if (definition !== null) return definition;
-    throw await this.#unknown(id);
+    throw await this.unknown(id);
   }
 
-  async #unknown(id: string): Promise<GrantryError> {
+  /** The error for a provider that there is not. */
+  async unknown(id: string): Promise<GrantryError> {
     const { builtInProviderIds } = await import('../providers/catalogue.ts');
+    const { unknownProvider } = await import('./unknown-provider.ts');
     const stored = await listProviders(this.#changes.store.db);
-    const near = closestName(
-      id,
-      new Set([...builtInProviderIds, ...stored.map((row) => row.id), ...this.#given.keys()]),
-    );
-    const text = `There is no provider ${id}.${near === null ? '' : ` Did you mean ${near}?`}`;
-    return new GrantryError('not_found', text, {
-      action: 'List the providers with grantry provider list, or add a definition: grantry provider add FILE.json',
-      reason: 'unknown_provider',
-    });
+    return unknownProvider(id, new Set([...builtInProviderIds, ...stored.map((row) => row.id), ...this.#given.keys()]));
+  }
+
+  /** @throws {GrantryError} `not_found` for the first that there is not */
+  async assertKnown(ids: readonly string[]): Promise<void> {
+    for (const id of ids) if ((await this.get(id)) === null) throw await this.unknown(id);
   }
 
   async get(id: string, options?: { orKept: boolean }): Promise<ProviderDefinition | null> {
@@ -105,8 +103,7 @@ export class ProviderCatalogue {
     try {
       return await this.#reach.ask(() => this.#read(id), patienceMs);
     } catch (error) {
-      // That there was none may have changed since.
-      if (isGrantryError(error, 'storage_unavailable') && cached.definition !== null) return cached.definition;
+      if (isGrantryError(error, 'storage_unavailable')) return cached.definition;
       throw error;
     }
   }
@@ -116,7 +113,9 @@ export class ProviderCatalogue {
     const stored = await this.#stored(id);
     const definition = stored ?? (await builtIn(id));
     const unsafe = stored !== null && !this.#allowLoopback && (await standsForSimulator(stored));
-    this.#cache.set(id, { definition, unsafe, readAt });
+    // Another process may add a missing one at any time. Callers choose its name, so a memory of them would have no bound.
+    if (definition === null) this.#cache.delete(id);
+    else this.#cache.set(id, { definition, unsafe, readAt });
     return definition;
   }
 
@@ -220,7 +219,7 @@ export class ProviderCatalogue {
     this.#cache.delete(id);
     if (removed) return;
     if ((await builtIn(id)) !== null) throw invalidRequest(`The provider ${id} is built in.`);
-    throw new GrantryError('not_found', `There is no provider ${id}.`);
+    throw await this.unknown(id);
   }
 
   async #assertUnused(tx: WriteTx, id: string): Promise<void> {
@@ -349,7 +348,7 @@ export interface CatalogueOptions {
 }
 
 interface Known {
-  readonly definition: ProviderDefinition | null;
+  readonly definition: ProviderDefinition;
   readonly unsafe: boolean;
   readonly readAt: number;
 }

@@ -174,7 +174,8 @@ export interface Vault extends AsyncDisposable {
    * answer, with the same generation: the call went to another data centre, or lacks a permission.
    *
    * @param generation `generation` of the refused token
-   * @throws {GrantryError} As {@link Vault.getAccessToken}; the stored token is not returned instead
+   * @throws {GrantryError} As {@link Vault.getAccessToken}; the stored token is not returned instead. `provider_error` with
+   * the reason `token_rejected` if the API refuses the replacement too: no refresh would help for a while
    *
    * @example
    * const refused = await vault.getAccessToken(key);

@@ -66,8 +66,7 @@ export class OpenVault implements Vault {
       context,
       cache: this.#cache,
       feed: this.#feed,
-      isTokenAccepted: async (key, token) =>
-        (await import('./api/health.ts')).isTokenAccepted(context, this.#handOut, key, token),
+      askOwnApi: async (key, token) => (await import('./api/health.ts')).askOwnApi(context, this.#handOut, key, token),
     });
     registerInternals(this, {
       open: () => this.#open(),

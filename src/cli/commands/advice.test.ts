@@ -2,6 +2,7 @@
 import { expect, it } from 'vitest';
 import { makeBench } from '../../../test/support/bench.ts';
 import { noteNextSteps } from '../desk/next-steps.ts';
+import { onboardCommand } from '../desk/onboard/onboard.ts';
 import { detailOf as adoptDetail } from './adopt.ts';
 import { detailOf as recoverDetail } from './recover.ts';
 import { noGrant } from './show.ts';
@@ -22,6 +23,8 @@ it.each([
   expect(adoptDetail({ ...about, outcome: 'set_aside' }, {})).toBe(
     `mend the cause, then grantry recover acme zoho_crm${option}`,
   );
+  expect(onboardCommand(about)).toBe(`grantry onboard acme --provider zoho_crm${option}`);
+  expect(onboardCommand({ ...about, provider: 'zoho' })).toBe(`grantry onboard acme${option}`);
   await using bench = await makeBench({ profiles: ['zoho'] });
   const { vault } = await bench.open();
   expect(await noGrant(vault, about)).toMatchObject({

@@ -3,10 +3,9 @@ import type { Command } from 'commander';
 import { parseExactly } from '../../base/exact-json.ts';
 import { checkKey } from '../../base/ids.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
-import { meantTenant } from '../current-tenant.ts';
-import { anywayOption, refuseOtherTenant } from '../desk/guard.ts';
 import { readSmallFile } from '../files.ts';
 import { collect, epilogue } from '../options.ts';
+import { actedTenant, anywayOption } from '../tenant-guard.ts';
 import { usageError } from '../terminal/errors.ts';
 import { withProgress } from '../terminal/progress.ts';
 import { readStdinBytes } from '../terminal/prompt.ts';
@@ -64,9 +63,7 @@ async function call(
   const reading = method === 'GET' || method === 'HEAD';
   if (reading && options.data !== undefined) throw usageError(`${method} takes no body.`, 'Leave -d out, or use POST.');
   const headers = parseHeaders(options.header ?? []);
-  const meant = meantTenant(context, given.tenant, { changes: !reading });
-  refuseOtherTenant(meant, options.anyway);
-  const { tenant } = meant;
+  const tenant = actedTenant(context, given.tenant, { anyway: options.anyway, changes: !reading });
   const key = checkKey({ tenant, provider: given.provider, account: options.account });
   const body = options.data === undefined ? undefined : await readBody(options.data);
   if (body !== undefined && !headers.has('content-type') && isJson(body))

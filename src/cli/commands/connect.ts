@@ -11,7 +11,6 @@ import type { Grant, Vault } from '../../vault/types.ts';
 import { openBrowser } from '../browser.ts';
 import { chooseApp } from '../choose-app.ts';
 import { type Context, contextOf, openContextVault, openServer } from '../context.ts';
-import { resolveTenant } from '../current-tenant.ts';
 import { stderrLogger, without } from '../log.ts';
 import { isLoopbackRedirect, listenForCallback } from '../loopback-listener.ts';
 import { readMembers } from '../metadata-members.ts';
@@ -19,6 +18,7 @@ import { collect, epilogue } from '../options.ts';
 import { noteOrganization } from '../organizations.ts';
 import { noteAddition, noteGrantedScopes, noteScopeFindings, splitScopeOptions } from '../scope-options.ts';
 import { endGently, ownSignals } from '../signals.ts';
+import { actedTenant, anywayOption } from '../tenant-guard.ts';
 import { toGrantryError, usageError } from '../terminal/errors.ts';
 import { withProgress } from '../terminal/progress.ts';
 import { canPrompt, promptLine, readStdin, readStdinLine } from '../terminal/prompt.ts';
@@ -37,6 +37,7 @@ export interface ConnectOptions {
   environment?: string;
   expectOrg?: string;
   open: boolean;
+  anyway?: boolean;
 }
 
 export function define(command: Command): void {
@@ -67,6 +68,7 @@ export function define(command: Command): void {
     )
     .option('--expect-org <id>', 'store nothing unless the consent is for this organisation')
     .option('--no-open', 'do not try to open a browser')
+    .option(...anywayOption)
     .addHelpText(
       'after',
       epilogue(`Examples:
@@ -83,7 +85,7 @@ export function define(command: Command): void {
 
 async function connect(context: Context, given: string, provider: string, options: ConnectOptions): Promise<void> {
   checkOptions(options);
-  const tenant = await resolveTenant(context, given, { changes: true });
+  const tenant = actedTenant(context, given, { anyway: options.anyway, changes: true });
   const key = checkKey({ tenant, provider, account: options.account });
   const members = {
     ...readMembers(options.metadata ?? []),

@@ -3,9 +3,15 @@ import { type CheckedKey, checkKey } from '../../base/ids.ts';
 import { writeKey } from '../../schemas/json.ts';
 import type { Disconnected } from '../../vault/disconnected.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
-import { resolveTenant } from '../current-tenant.ts';
 import { epilogue } from '../options.ts';
+import { actedTenant, anywayOption } from '../tenant-guard.ts';
 import { withProgress } from '../terminal/progress.ts';
+
+interface DisconnectOptions {
+  account?: string;
+  revoke: boolean;
+  anyway?: boolean;
+}
 
 const outcomes: Readonly<Record<Exclude<Disconnected['revocation'], 'shared'>, string>> = {
   revoked: 'the provider has revoked it',
@@ -22,13 +28,14 @@ export function define(command: Command): void {
     .argument('<provider>', 'the provider, such as zoho_crm')
     .option('--account <name>', 'the account, when the tenant has several at this provider')
     .option('--no-revoke', 'do not revoke the grant: another program uses the same tokens')
+    .option(...anywayOption)
     .addHelpText(
       'after',
       epilogue(
         'A token is not revoked while another grant holds it: the answer names that grant.\n\nExample:\n  grantry disconnect acme zoho_crm',
       ),
     )
-    .action(async (tenant: string, provider: string, options: { account?: string; revoke: boolean }) =>
+    .action(async (tenant: string, provider: string, options: DisconnectOptions) =>
       disconnect(contextOf(command), tenant, provider, options),
     );
 }
@@ -37,9 +44,9 @@ async function disconnect(
   context: Context,
   given: string,
   provider: string,
-  options: { account?: string; revoke: boolean },
+  options: DisconnectOptions,
 ): Promise<void> {
-  const tenant = await resolveTenant(context, given, { changes: true });
+  const tenant = actedTenant(context, given, { anyway: options.anyway, changes: true });
   const key = checkKey({ tenant, provider, account: options.account });
   await using vault = await openContextVault(context);
   const ended = await withProgress(context.world, 'Revoking at the provider', () =>

@@ -1,15 +1,16 @@
 import type { Command } from 'commander';
 import { errorCodes } from '../../base/errors.ts';
+import { commandFor } from '../../base/ids.ts';
 import { silentLogger } from '../../base/log.ts';
 import type { Store } from '../../storage/store.ts';
 import { internalsOf } from '../../vault/internals.ts';
-import type { App, Grant } from '../../vault/types.ts';
+import type { App, Grant, Vault } from '../../vault/types.ts';
 import { unsafeSwitch } from '../../vault/unsafe-switch.ts';
 import { type Context, contextOf, databaseExists, openContextVault } from '../context.ts';
 import { type Finding, fail, failed, finding, ok, warn } from '../doctor/finding.ts';
 import { checkDisk, checkHome, checkSpool } from '../doctor/places.ts';
 import { epilogue } from '../options.ts';
-import { sharedAdvice, sharedOrganizations } from '../organizations.ts';
+import { isUnreached, organizationText, sharedAdvice, sharedOrganizations } from '../organizations.ts';
 import { quarantineAction } from '../quarantine.ts';
 import { withProgress } from '../terminal/progress.ts';
 import { allGrants } from './list.ts';
@@ -110,7 +111,7 @@ async function examineVault(context: Context): Promise<readonly Finding[]> {
       await finding('rows', () => rowsFinding(internalsOf(vault).open())),
       grantsFinding(grants),
       await finding('seals', () => sealsFinding(internalsOf(vault).open())),
-      ...organizationFindings(grants),
+      ...(await organizationFindings(vault, grants)),
       ...(await slotFindings(vault, apps)),
       ...scopeFindings(apps),
       await proxyFinding(context.settings.egressProxy),
@@ -121,9 +122,16 @@ async function examineVault(context: Context): Promise<readonly Finding[]> {
   }
 }
 
-/** Warns of tenants that are in one organisation of one provider. */
-function organizationFindings(grants: readonly Grant[]): Finding[] {
-  return sharedOrganizations(grants).map((line) => warn('organisation', line, sharedAdvice));
+/** Warns of tenants that are in one organisation, and of an organisation that its grant's token does not reach. */
+async function organizationFindings(vault: Vault, grants: readonly Grant[]): Promise<Finding[]> {
+  const wrong = grants.filter((grant) => grant.state !== 'disconnected' && isUnreached(grant));
+  return [
+    ...(await sharedOrganizations(vault, grants)).map((line) => warn('organisation', line, sharedAdvice)),
+    ...wrong.map((grant) => {
+      const text = `${grant.tenant} at ${grant.provider}: ${organizationText(grant)}`;
+      return warn('organisation', text, `Choose one of its own: ${commandFor('organizations', grant)}`);
+    }),
+  ];
 }
 
 /** Warns of broad scopes whose reason no person has written down. */

@@ -8,10 +8,9 @@ import { wholeNumber } from '../../vault/settings.ts';
 import type { AccessToken, Grant, Vault } from '../../vault/types.ts';
 import { childEnvironment } from '../child-environment.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
-import { meantTenant } from '../current-tenant.ts';
-import { anywayOption, refuseOtherTenant } from '../desk/guard.ts';
 import { collect, epilogue } from '../options.ts';
 import { ownSignals } from '../signals.ts';
+import { actedTenant, anywayOption } from '../tenant-guard.ts';
 import { usageError } from '../terminal/errors.ts';
 import { withProgress } from '../terminal/progress.ts';
 import { allGrants } from './list.ts';
@@ -52,9 +51,7 @@ async function exec(context: Context, given: string, words: readonly string[], o
     throw usageError('The program to run is missing.', 'Write it after --: grantry exec TENANT -- CMD ARGS');
   }
   const minValidity = wholeNumber('-t', options.minValidity, { min: 0, max: limits.minValiditySecondsMax });
-  const meant = meantTenant(context, given, { changes: true });
-  refuseOtherTenant(meant, options.anyway);
-  const { tenant } = meant;
+  const tenant = actedTenant(context, given, { anyway: options.anyway, changes: true });
   const account = options.account === undefined ? undefined : checkName('account', options.account);
   const providers = (options.provider ?? []).map(checkProviderId);
   const variables = await withProgress(context.world, 'Fetching tokens', async () => {

@@ -3,10 +3,10 @@ import { checkKey, type GrantKey } from '../../base/ids.ts';
 import { toJson } from '../../schemas/json.ts';
 import type { Grant, HealthReport, Vault } from '../../vault/types.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
-import { resolveTenant } from '../current-tenant.ts';
 import { printReport, whatToDo } from '../desk/health/report.ts';
 import { epilogue } from '../options.ts';
 import { noteQuarantine } from '../quarantine.ts';
+import { actedTenant, anywayOption } from '../tenant-guard.ts';
 import { exitCodeOf, toGrantryError, usageError } from '../terminal/errors.ts';
 import { withProgress } from '../terminal/progress.ts';
 import { keyColumns, printTable } from '../terminal/table.ts';
@@ -15,6 +15,7 @@ import { allGrants } from './list.ts';
 interface HealthOptions {
   account?: string;
   refresh?: boolean;
+  anyway?: boolean;
 }
 
 /** Quick with hundreds of grants, and within the limits of every provider. */
@@ -30,6 +31,7 @@ export function define(command: Command): void {
     .argument('[provider]', 'the provider, such as zoho_crm')
     .option('--account <name>', 'the account, when the tenant has several at this provider')
     .option('--refresh', 'refresh each grant first, as far as the limits of the provider allow')
+    .option(...anywayOption)
     .addHelpText(
       'after',
       epilogue(`The exit code is 4 if a grant needs re-authorization.
@@ -48,9 +50,9 @@ async function health(
   context: Context,
   given: string | undefined,
   provider: string | undefined,
-  { account, refresh }: HealthOptions,
+  { account, refresh, anyway }: HealthOptions,
 ): Promise<void> {
-  const tenant = given === undefined ? undefined : await resolveTenant(context, given);
+  const tenant = given === undefined ? undefined : actedTenant(context, given, { anyway, changes: false });
   if (account !== undefined && provider === undefined) throw usageError('--account needs a tenant and a provider.');
   const key = tenant === undefined || provider === undefined ? null : checkKey({ tenant, provider, account });
   await using vault = await openContextVault(context);

@@ -4,12 +4,12 @@ import { checkKey, checkName, checkProviderId, defaultAccount, type GrantKey } f
 import type { ProviderDefinition } from '../../providers/definition.ts';
 import type { Grant, Vault } from '../../vault/types.ts';
 import { type Context, contextOf, databaseExists, makeContextVault } from '../context.ts';
-import { resolveTenant } from '../current-tenant.ts';
 import { type ImportedClient, type NextStep, nextSteps, noteNextSteps } from '../desk/next-steps.ts';
 import { type ClientFile, readClientFile } from '../import/client-file.ts';
 import { listClientFiles } from '../import/client-files.ts';
 import { definitionFor, type Imported, Importer, type ImportTarget } from '../import/importer.ts';
 import { epilogue } from '../options.ts';
+import { actedTenant, anywayOption } from '../tenant-guard.ts';
 import { toGrantryError, usageError } from '../terminal/errors.ts';
 import { counted } from '../terminal/present.ts';
 import { withProgress } from '../terminal/progress.ts';
@@ -24,6 +24,7 @@ interface ImportOptions {
   account?: string;
   replace?: boolean;
   dryRun?: boolean;
+  anyway?: boolean;
 }
 
 /** The result of one file. */
@@ -37,8 +38,8 @@ interface Outcome extends Partial<ImportTarget>, Partial<Imported> {
 export function define(command: Command): void {
   command
     .description(
-      'Imports one env file per tenant, with ZOHO_DC, ZOHO_CLIENT_ID, ZOHO_CLIENT_SECRET, ZOHO_REFRESH_TOKEN and ' +
-        'ZOHO_ORG_ID. Running it twice changes nothing: what was connected, condemned, disconnected or changed since is ' +
+      'Imports one env file per tenant, with ZOHO_DC, ZOHO_CLIENT_ID, ZOHO_CLIENT_SECRET, ZOHO_REFRESH_TOKEN, ' +
+        'ZOHO_ORG_ID and ZOHO_SCOPES. Running it twice changes nothing: what was connected, condemned, disconnected or changed since is ' +
         'reported and left alone. A bad file is reported and does not stop the others; the exit code is then 2. A ' +
         'FILE.ndjson holds one grant per line, with tenant, provider, refresh_token and app.',
     )
@@ -53,6 +54,7 @@ export function define(command: Command): void {
     .option('--account <name>', 'a label for the account, when the tenant has several at this provider')
     .option('--replace', 'also replace what was connected, disconnected or changed since, with what the files say')
     .option('--dry-run', 'only report what would happen')
+    .option(...anywayOption)
     .addHelpText(
       'after',
       epilogue(`Examples:
@@ -71,12 +73,12 @@ async function importFiles(context: Context, paths: readonly string[], options: 
   if ((options.tenant === undefined) === (options.tenantFromName !== true)) {
     throw usageError('The tenant of the files is missing.', 'Add either --tenant TENANT or --tenant-from-name.');
   }
-  const { app, account, dryRun = false, replace = false } = options;
+  const { app, account, dryRun = false, replace = false, anyway } = options;
   const provider = checkProviderId(options.provider);
   if (app !== undefined) checkName('app', app);
   if (account !== undefined) checkName('account', account);
   const tenant =
-    options.tenant === undefined ? undefined : await resolveTenant(context, options.tenant, { changes: !dryRun });
+    options.tenant === undefined ? undefined : actedTenant(context, options.tenant, { anyway, changes: !dryRun });
   const { files, passedOver } = await listClientFiles(paths, { directories: tenant === undefined });
   // A dry run must not make a database.
   await using vault = dryRun && !databaseExists(context) ? null : await makeContextVault(context);
@@ -94,7 +96,7 @@ async function importFiles(context: Context, paths: readonly string[], options: 
     () => `Importing files: ${outcomes.length} of ${files.length}`,
     async () => {
       for (const file of files) {
-        outcomes.push(await importOne(context, importer, { file, tenant, vault, definition }));
+        outcomes.push(await importOne(context, importer, { file, tenant, account, vault, definition }));
       }
     },
   );
@@ -117,12 +119,18 @@ function isLineFile(path: string): boolean {
 async function importOne(
   context: Context,
   importer: Importer,
-  from: { file: string; tenant: string | undefined; vault: Vault | null; definition: ProviderDefinition },
+  from: {
+    file: string;
+    tenant: string | undefined;
+    account: string | undefined;
+    vault: Vault | null;
+    definition: ProviderDefinition;
+  },
 ): Promise<Outcome> {
-  const { file, tenant, vault, definition } = from;
+  const { file, tenant, account, vault, definition } = from;
   let target: Partial<ImportTarget> = {};
   try {
-    const content = await readClientFile(file, tenant);
+    const content = await readClientFile(file, tenant, { provider: definition.id, account });
     noteUnused(context, content);
     target = { tenant: content.tenant };
     const plan = importer.plan(content);
@@ -133,8 +141,14 @@ async function importOne(
       context.output.note(`${content.file}: its list of scopes is not used. Correct it, and import the file again.`);
     const sharedInRun = importer.sharedInRun(content, plan);
     const clientOf = async (result: Imported['result'], grant: Grant | null) => {
-      const { tenant: name, provider, account } = plan;
-      const known = { tenant: name, provider, account, result, namesOrganization: content.orgId !== undefined, grant };
+      const known = {
+        tenant: plan.tenant,
+        provider: plan.provider,
+        account: plan.account,
+        result,
+        namesOrganization: content.orgId !== undefined,
+        grant,
+      };
       return { ...known, next: await nextSteps(known, definition) };
     };
     if (vault === null) {

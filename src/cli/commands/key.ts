@@ -37,7 +37,7 @@ export function define(command: Command): void {
   command
     .command('list')
     .summary('list keys')
-    .description('Lists the names, roles and uses of keys that are not revoked.')
+    .description('Lists the names, roles, limits and uses of keys that are not revoked.')
     .addHelpText('after', epilogue('Example:\n  grantry key list'))
     .action(async (_options: unknown, leaf: Command) => list(contextOf(leaf)));
   command
@@ -218,14 +218,36 @@ async function list(context: Context): Promise<void> {
   if (keys.length === 0) {
     return context.output.note('There are no keys yet. Make one: grantry key create NAME --role admin');
   }
-  printTable(context.output, keys, {
+  printTable(context.output, keys, keyColumns(keys));
+}
+
+/** The columns of the list of keys. A limit has one for all, or for none: most keys have no limit. */
+export function keyColumns(keys: readonly ApiKey[]): Record<string, (key: ApiKey) => string> {
+  return {
     NAME: ({ name }) => name,
     ROLE: ({ role, integrityFailed }) => (integrityFailed ? alteredRow : role),
     TENANTS: actsFor,
+    ...limitColumns(keys),
     EXPIRES: ({ expiresAt }) => minute(expiresAt),
     'LAST USED': ({ lastUsedAt }) => minute(lastUsedAt),
     ID: ({ id }) => id,
-  });
+  };
+}
+
+function limitColumns(keys: readonly ApiKey[]): Record<string, (key: ApiKey) => string> {
+  const columns: Record<string, (key: ApiKey) => string> = {};
+  for (const limit of ['providers', 'methods', 'paths'] as const) {
+    const isAltered = ({ integrityFailed }: ApiKey) => integrityFailed === true;
+    if (!keys.some((key) => key[limit] !== null && !isAltered(key))) continue;
+    columns[limit.toUpperCase()] = (key) => (isAltered(key) ? '-' : listText(key[limit], 'all'));
+  }
+  if (keys.some(({ origins }) => origins !== null)) columns['ORIGINS'] = ({ origins }) => listText(origins, '-');
+  return columns;
+}
+
+function listText(names: readonly string[] | null, ofNone: string): string {
+  if (names === null) return ofNone;
+  return names.length === 0 ? 'none' : names.join(', ');
 }
 
 async function revoke(context: Context, idOrName: string): Promise<void> {
@@ -237,5 +259,5 @@ async function revoke(context: Context, idOrName: string): Promise<void> {
 
 function actsFor(key: ApiKey): string {
   if (key.role === 'admin' || key.role === 'operator' || key.tenants === '*') return 'all';
-  return key.tenants.length === 0 ? 'none' : key.tenants.join(', ');
+  return listText(key.tenants, 'all');
 }

@@ -6,11 +6,12 @@ import { grantStates } from '../../schemas/words.ts';
 import type { Grant, GrantFilter, Vault } from '../../vault/types.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
 import { resolveTenant } from '../current-tenant.ts';
+import { assertProvider } from '../known-providers.ts';
 import { epilogue } from '../options.ts';
-import { organizationText, sharedAdvice, sharedOrganizations } from '../organizations.ts';
+import { organizationText, sharedAdvice, sharedOrganizations, unreachedOrganizations } from '../organizations.ts';
 import { noteQuarantine } from '../quarantine.ts';
 import { usageError } from '../terminal/errors.ts';
-import { minute, stateText } from '../terminal/present.ts';
+import { environmentText, isElsewhere, minute, stateText } from '../terminal/present.ts';
 import { withProgress } from '../terminal/progress.ts';
 import { noteSlots } from '../terminal/slots.ts';
 import { keyColumns, printTable } from '../terminal/table.ts';
@@ -43,6 +44,7 @@ async function list(context: Context, options: ListOptions): Promise<void> {
   await using vault = await openContextVault(context);
   noteQuarantine(context.output, vault);
   const grants = await withProgress(context.world, 'Reading the grants', () => allGrants(vault, filter));
+  if (grants.length === 0 && filter.provider !== undefined) await assertProvider(vault, filter.provider);
   if (context.output.json) return context.output.printJson(grants.map((each) => toJson(each)));
   const apps = new Set(grants.flatMap(({ app, state }) => (app === null || state === 'disconnected' ? [] : app)));
   await noteSlots(context.output, vault, [...apps].slice(0, appsToldMax));
@@ -55,13 +57,15 @@ async function list(context: Context, options: ListOptions): Promise<void> {
     ...keyColumns,
     STATE: stateText,
     DC: ({ dc }) => dc ?? '-',
+    // A column for all, or for none: most customers are in production, and most providers tell no organisation.
+    ...(grants.some((grant) => isElsewhere(grant)) ? { ENVIRONMENT: environmentText } : {}),
     APP: ({ app }) => app ?? '-',
-    // A column for all, or for none: most providers tell no organisation.
     ...(grants.some((grant) => organizationText(grant) !== '-') ? { ORGANISATION: organizationText } : {}),
     GENERATION: ({ generation }) => String(generation),
     'TOKEN EXPIRES': ({ expiresAt }) => minute(expiresAt),
   });
-  const shared = sharedOrganizations(grants);
+  for (const line of unreachedOrganizations(grants)) context.output.note(`Warning: ${line}`);
+  const shared = await sharedOrganizations(vault, grants);
   for (const line of shared) context.output.note(`Warning: ${line}.`);
   if (shared.length > 0) context.output.note(sharedAdvice);
 }

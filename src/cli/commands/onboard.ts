@@ -1,8 +1,9 @@
 import type { Command } from 'commander';
 import { contextOf } from '../context.ts';
 import { onboard } from '../desk/onboard/onboard.ts';
-import type { OnboardOptions } from '../desk/onboard/options.ts';
+import { type OnboardOptions, usualProvider } from '../desk/onboard/options.ts';
 import { collect, epilogue } from '../options.ts';
+import { anywayOption } from '../tenant-guard.ts';
 
 export function define(command: Command): void {
   command
@@ -12,7 +13,7 @@ export function define(command: Command): void {
         'asks for what is missing; elsewhere it names the option.',
     )
     .argument('<tenant>', 'the client: your name for the tenant, or . for the current one')
-    .option('--provider <provider>', 'the provider (see grantry provider list)', 'zoho')
+    .option('--provider <provider>', 'the provider (see grantry provider list)', usualProvider)
     .option('--app <name>', 'the app to use or to make (default: the app that serves the tenant, else TENANT-PROVIDER)')
     .option('--account <name>', 'a label for the account, when the tenant has several at this provider')
     .option('--client-id <id>', 'the client id of a new app, from the console of the provider')
@@ -34,6 +35,7 @@ export function define(command: Command): void {
     .option('--paste', 'for a browser on another machine: paste the URL at which it ends')
     .option('--code <->', 'read a Zoho self-client code from standard input')
     .option('--no-open', 'do not try to open a browser')
+    .option(...anywayOption)
     .addHelpText(
       'after',
       epilogue(`The exit code is 4 if the grant needs re-authorization at the end.

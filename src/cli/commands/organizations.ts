@@ -2,11 +2,16 @@ import type { Command } from 'commander';
 import { checkKey, commandFor } from '../../base/ids.ts';
 import { toJson, writeKey } from '../../schemas/json.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
-import { resolveTenant } from '../current-tenant.ts';
 import { epilogue } from '../options.ts';
 import { sharedAdvice } from '../organizations.ts';
+import { actedTenant, anywayOption } from '../tenant-guard.ts';
 import { withProgress } from '../terminal/progress.ts';
 import { printTable } from '../terminal/table.ts';
+
+interface OrganizationsOptions {
+  account?: string;
+  anyway?: boolean;
+}
 
 export function define(command: Command): void {
   command
@@ -17,20 +22,21 @@ export function define(command: Command): void {
     .argument('<tenant>', 'the tenant, or . for the current one')
     .argument('<provider>', 'the provider, such as zoho_books')
     .option('--account <name>', 'the account, when the tenant has several at this provider')
+    .option(...anywayOption)
     .addHelpText(
       'after',
       epilogue('Examples:\n  grantry organizations acme zoho_books\n  grantry set acme zoho_books org_id=20071234567'),
     )
-    .action(async (tenant: string, provider: string, options: { account?: string }) =>
-      organizations(contextOf(command), { tenant, provider, account: options.account }),
+    .action(async (tenant: string, provider: string, options: OrganizationsOptions) =>
+      organizations(contextOf(command), { tenant, provider, ...options }),
     );
 }
 
 async function organizations(
   context: Context,
-  given: { tenant: string; provider: string; account: string | undefined },
+  { anyway, ...given }: OrganizationsOptions & { tenant: string; provider: string },
 ): Promise<void> {
-  const key = checkKey({ ...given, tenant: await resolveTenant(context, given.tenant) });
+  const key = checkKey({ ...given, tenant: actedTenant(context, given.tenant, { anyway, changes: false }) });
   await using vault = await openContextVault(context);
   const found = await withProgress(context.world, 'Asking the provider', () => vault.organizations(key));
   const { items, sharedWith } = found;

@@ -8,6 +8,7 @@ import { toJson } from '../../schemas/json.ts';
 import type { ProviderSummary } from '../../schemas/provider.ts';
 import type { Vault } from '../../vault/types.ts';
 import { type Context, contextOf, databaseExists, makeContextVault, openContextVault } from '../context.ts';
+import { factRows } from '../facts.ts';
 import { readSmallFile } from '../files.ts';
 import { definitionFor } from '../import/importer.ts';
 import { epilogue } from '../options.ts';
@@ -92,6 +93,16 @@ async function show(context: Context, provider: string): Promise<void> {
       ({ url, read, note }) => ['source', `${url} (${note ?? 'read'}, ${read})`] as const,
     ),
   ]);
+  const facts = factRows(definition);
+  if (facts.length > 0) {
+    context.output.print('');
+    printTable(context.output, facts, {
+      FACT: ({ fact }) => fact,
+      MARK: ({ mark }) => mark,
+      READ: ({ read }) => read,
+      SOURCE: ({ source }) => source,
+    });
+  }
   if (table.length === 0) return;
   context.output.print('');
   printTable(context.output, table, {

@@ -3,13 +3,18 @@ import { checkKey, commandFor, type GrantKey } from '../../base/ids.ts';
 import { toJson } from '../../schemas/json.ts';
 import type { RecoverReport, Vault } from '../../vault/types.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
-import { resolveTenant } from '../current-tenant.ts';
 import { epilogue } from '../options.ts';
 import { noteQuarantine } from '../quarantine.ts';
+import { actedTenant, anywayOption } from '../tenant-guard.ts';
 import { exitCodeOf, toGrantryError, usageError } from '../terminal/errors.ts';
 import { withProgress } from '../terminal/progress.ts';
 import { keyColumns, printTable } from '../terminal/table.ts';
 import { allGrants } from './list.ts';
+
+interface RecoverOptions {
+  account?: string;
+  anyway?: boolean;
+}
 
 export function define(command: Command): void {
   command
@@ -17,6 +22,7 @@ export function define(command: Command): void {
     .argument('[tenant]', 'the tenant, or . for the current one')
     .argument('[provider]', 'the provider, such as zoho_crm')
     .option('--account <name>', 'the account, when the tenant has several at this provider')
+    .option(...anywayOption)
     .addHelpText(
       'after',
       epilogue(`The tokens of such a grant are kept for 30 days (GRANTRY_CONDEMNED_KEPT_DAYS). A retry helps after an incident at the provider. It does not help when the tenant revoked the grant: the tenant must connect again.
@@ -27,8 +33,8 @@ Examples:
   grantry recover acme zoho_crm
   grantry recover --json`),
     )
-    .action(async (tenant: string | undefined, provider: string | undefined, options: { account?: string }) =>
-      recover(contextOf(command), tenant, provider, options.account),
+    .action(async (tenant: string | undefined, provider: string | undefined, options: RecoverOptions) =>
+      recover(contextOf(command), tenant, provider, options),
     );
 }
 
@@ -36,7 +42,7 @@ async function recover(
   context: Context,
   given: string | undefined,
   provider: string | undefined,
-  account: string | undefined,
+  { account, anyway }: RecoverOptions,
 ): Promise<void> {
   if (given !== undefined && provider === undefined)
     throw usageError(
@@ -48,7 +54,7 @@ async function recover(
       '--account needs a tenant and a provider.',
       'Name both: grantry recover TENANT PROVIDER --account NAME',
     );
-  const tenant = given === undefined ? undefined : await resolveTenant(context, given, { changes: true });
+  const tenant = given === undefined ? undefined : actedTenant(context, given, { anyway, changes: true });
   const key = tenant === undefined || provider === undefined ? null : checkKey({ tenant, provider, account });
   await using vault = await openContextVault(context);
   noteQuarantine(context.output, vault);

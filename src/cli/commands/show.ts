@@ -1,11 +1,12 @@
 import type { Command } from 'commander';
-import { closestName } from '../../base/closest.ts';
 import { GrantryError } from '../../base/errors.ts';
 import { type CheckedKey, checkKey, commandFor } from '../../base/ids.ts';
 import { toJson } from '../../schemas/json.ts';
 import type { Grant, TokenBudget, Vault } from '../../vault/types.ts';
+import { unknownProvider } from '../../vault/unknown-provider.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
 import { resolveTenant } from '../current-tenant.ts';
+import { knownProviders } from '../known-providers.ts';
 import { epilogue } from '../options.ts';
 import { organizationText } from '../organizations.ts';
 import { noteQuarantine } from '../quarantine.ts';
@@ -84,15 +85,17 @@ function metadataText(value: unknown): string {
 
 /** Names the nearest provider, or the tenant's other grants: one of them may be meant. */
 export async function noGrant(vault: Vault, { tenant, provider, account }: CheckedKey): Promise<GrantryError> {
-  // A key of a server may not list them all: then the error is shorter.
-  const known = (await vault.providers.list().catch(() => [])).map(({ id }) => id);
-  const near = known.includes(provider) || known.length === 0 ? null : closestName(provider, known);
+  const known = await knownProviders(vault);
+  if (known.length > 0 && !known.includes(provider)) {
+    const { message, action, reason } = unknownProvider(provider, known);
+    // As the server answers: there is no such grant in any case.
+    return new GrantryError('grant_not_found', message, { action, reason });
+  }
   const others = (await allGrants(vault, { tenant })).filter(({ state }) => state !== 'disconnected');
   const has =
     others.length === 0 ? '' : ` It has ${others.map((one) => `${one.provider} (account ${one.account})`).join(', ')}.`;
-  const hint = near === null ? '' : ` Did you mean ${near}?`;
-  const text = `${tenant} has no grant at ${provider} (account ${account}).${hint}${has}`;
+  const text = `${tenant} has no grant at ${provider} (account ${account}).${has}`;
   return new GrantryError('grant_not_found', text, {
-    action: `Connect the tenant: ${commandFor('connect', { tenant, provider: near ?? provider, account })}`,
+    action: `Connect the tenant: ${commandFor('connect', { tenant, provider, account })}`,
   });
 }

@@ -4,9 +4,8 @@ import { limits } from '../../base/limits.ts';
 import { tokenToJson } from '../../schemas/write-json.ts';
 import { wholeNumber } from '../../vault/settings.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
-import { meantTenant } from '../current-tenant.ts';
-import { anywayOption, refuseOtherTenant } from '../desk/guard.ts';
 import { epilogue } from '../options.ts';
+import { actedTenant, anywayOption } from '../tenant-guard.ts';
 import { writeAlone } from '../terminal/output.ts';
 import { withProgress } from '../terminal/progress.ts';
 import type { TokenInput } from '../token-arguments.ts';
@@ -39,9 +38,7 @@ export async function handOutToken(context: Context, input: TokenInput): Promise
     input.rejected === undefined
       ? null
       : wholeNumber('--rejected', input.rejected, { min: 0, max: Number.MAX_SAFE_INTEGER });
-  const meant = meantTenant(context, input.tenant);
-  refuseOtherTenant(meant, input.anyway);
-  const { tenant } = meant;
+  const tenant = actedTenant(context, input.tenant, { anyway: input.anyway, changes: false });
   const key: GrantKey = checkKey({ tenant, provider: input.provider, account: input.account });
   await using vault = await openContextVault(context, {}, { light: true });
   const token = await withProgress(context.world, 'Waiting for the provider', () =>

@@ -5,10 +5,10 @@ import { toJson } from '../../schemas/json.ts';
 import type { Grant } from '../../vault/types.ts';
 import { type Context, contextOf, databaseExists, openContextVault } from '../context.ts';
 import { currentTenant, keepCurrentTenant } from '../current-tenant.ts';
-import { sourceText } from '../desk/guard.ts';
 import { knownGrants, noteGrants } from '../desk/known-tenants.ts';
 import { keepDirectoryTenant } from '../desk/tenant-file.ts';
 import { epilogue } from '../options.ts';
+import { sourceText } from '../tenant-guard.ts';
 import { usageError } from '../terminal/errors.ts';
 
 interface UseOptions {

@@ -4,7 +4,7 @@ import type { Grant, Vault } from '../../vault/types.ts';
 import { allGrants } from '../commands/list.ts';
 import { organizationText } from '../organizations.ts';
 import type { Output } from '../terminal/output.ts';
-import { minute, stateText } from '../terminal/present.ts';
+import { environmentText, minute, stateText } from '../terminal/present.ts';
 import { printTable } from '../terminal/table.ts';
 
 /**
@@ -35,10 +35,4 @@ export function noteGrants(output: Output, grants: readonly Grant[]): void {
     ORGANISATION: organizationText,
     'TOKEN EXPIRES': ({ expiresAt }) => minute(expiresAt),
   });
-}
-
-/** The environment that the metadata of a grant names; a dash where it names none. */
-export function environmentText({ metadata }: Pick<Grant, 'metadata'>): string {
-  const { environment } = metadata;
-  return typeof environment === 'string' ? environment : '-';
 }

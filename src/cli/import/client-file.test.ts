@@ -32,11 +32,23 @@ test.each<[string, string, string | RegExp]>([
   if (definition === null) throw new Error('no zoho_crm');
   const importer = new Importer({ definition, app: undefined, account: undefined, replace: false, dryRun: false });
   const stored = async () => {
-    const content = await readClientFile(file, undefined);
+    const content = await readClientFile(file, undefined, { provider: 'zoho_crm' });
     await importer.store(vault, content, importer.plan(content));
     return (await vault.grants.get({ tenant: 'acme', provider: 'zoho_crm' }))?.metadata['environment'] ?? 'none';
   };
   if (typeof expected === 'string') expect(await stored()).toBe(expected);
   else
     await expect(stored()).rejects.toMatchObject({ code: 'invalid_request', message: expect.stringMatching(expected) });
+});
+
+test.each([
+  [undefined, ''],
+  ['second', ' --account second'],
+])('advises to connect the account %s where the file has no token', async (account, option) => {
+  await using bench = await makeBench({ profiles: ['zoho'] });
+  const file = join(bench.home, 'acme.env');
+  writeFileSync(file, 'ZOHO_CLIENT_ID=1000.ABC\n');
+  await expect(readClientFile(file, undefined, { provider: 'zoho_crm', account })).rejects.toMatchObject({
+    action: `Add it, or run grantry connect acme zoho_crm${option}.`,
+  });
 });

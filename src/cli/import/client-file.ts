@@ -1,5 +1,5 @@
 import { basename } from 'node:path';
-import { checkName } from '../../base/ids.ts';
+import { checkName, commandFor, defaultAccount } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import { Secret } from '../../base/secret.ts';
 import { readSmallFile } from '../files.ts';
@@ -59,9 +59,14 @@ export function tenantInName(name: string): string | null {
  * Reads one env file.
  *
  * @param tenant the tenant it is for; the file's own name when left out
+ * @param grant the rest of the grant's name, for advice
  * @throws {GrantryError} `invalid_request`, `payload_too_large`
  */
-export async function readClientFile(file: string, tenant: string | undefined): Promise<ClientFile> {
+export async function readClientFile(
+  file: string,
+  tenant: string | undefined,
+  { provider, account = defaultAccount }: { readonly provider: string; readonly account?: string | undefined },
+): Promise<ClientFile> {
   const forTenant = tenant ?? tenantFromName(file);
   const { values, repeated } = parseEnvFile(await readSmallFile(file, limits.documentBytesMax), file);
   const value = (name: Known): string | undefined => {
@@ -81,7 +86,8 @@ export async function readClientFile(file: string, tenant: string | undefined): 
   };
   const refreshToken = secret('ZOHO_REFRESH_TOKEN');
   if (refreshToken === undefined) {
-    throw usageError(`${file} has no ZOHO_REFRESH_TOKEN.`, `Add it, or run grantry connect ${forTenant} PROVIDER.`);
+    const advice = `Add it, or run ${commandFor('connect', { tenant: forTenant, provider, account })}.`;
+    throw usageError(`${file} has no ZOHO_REFRESH_TOKEN.`, advice);
   }
   const isKnown = (key: string): boolean => Object.hasOwn(charsMax, key) || scopeNames.includes(key);
   return {

@@ -5,6 +5,8 @@ import type { ProviderDefinition } from '../../providers/definition.ts';
 import { environmentOfHost, resolveEnvironment } from '../../providers/environment.ts';
 import type { ScopeFindingKind, ScopeLint } from '../../providers/scope-lint.ts';
 import type { ImportResult, Vault } from '../../vault/types.ts';
+import { unknownProvider } from '../../vault/unknown-provider.ts';
+import { knownProviders } from '../known-providers.ts';
 import { usageError } from '../terminal/errors.ts';
 import type { ClientFile } from './client-file.ts';
 
@@ -143,12 +145,10 @@ export class Importer {
 
 /** The definition of a provider, from the vault where there is one. @throws {GrantryError} `not_found` */
 export async function definitionFor(vault: Vault | null, provider: string): Promise<ProviderDefinition> {
-  const { builtInProvider } = await import('../../providers/catalogue.ts');
+  const { builtInProvider, builtInProviderIds } = await import('../../providers/catalogue.ts');
   const definition = vault === null ? builtInProvider(provider) : await vault.providers.get(provider);
   if (definition !== null) return definition;
-  throw new GrantryError('not_found', `There is no provider ${provider}.`, {
-    action: 'Run grantry provider list to see the ids.',
-  });
+  throw unknownProvider(provider, vault === null ? builtInProviderIds : await knownProviders(vault));
 }
 
 function codeNamed(text: string): GrantryErrorCode {

@@ -17,6 +17,7 @@ interface LineImportOptions {
   readonly account?: string;
   readonly dryRun?: boolean;
   readonly replace?: boolean;
+  readonly anyway?: boolean;
 }
 
 /** Imports a file with one grant per line, in the form of `POST /v1/import`. A bad line stops no other. */
@@ -28,11 +29,11 @@ export async function importLineFile(
   const [path, ...others] = paths;
   if (path === undefined || others.length > 0)
     throw usageError('An NDJSON file is imported by itself.', 'Run one import per NDJSON file.');
-  const { tenant, tenantFromName, app, account, dryRun, replace } = options;
-  const given = [tenant, tenantFromName, app, account, dryRun, replace];
+  const { tenant, tenantFromName, app, account, dryRun, replace, anyway } = options;
+  const given = [tenant, tenantFromName, app, account, dryRun, replace, anyway];
   if (given.some((option) => option !== undefined)) {
     throw usageError(
-      '--tenant, --tenant-from-name, --app, --account, --replace and --dry-run do not work with an NDJSON file.',
+      '--tenant, --tenant-from-name, --app, --account, --replace, --dry-run and --anyway do not work with an NDJSON file.',
       'Leave them out: each line has its own tenant, app, account, replace and dry_run.',
     );
   }

@@ -14,3 +14,14 @@ export function counted(count: number, noun: string): string {
 export function minute(time: Date | null): string {
   return time === null ? '-' : `${time.toISOString().slice(0, 16).replace('T', ' ')}Z`;
 }
+
+/** The environment that the metadata of a grant names; a dash where it names none. */
+export function environmentText({ metadata }: Pick<Grant, 'metadata'>): string {
+  const { environment } = metadata;
+  return typeof environment === 'string' && environment !== '' ? environment : '-';
+}
+
+/** True if a grant is not in production, where most are. */
+export function isElsewhere(grant: Pick<Grant, 'metadata'>): boolean {
+  return !['-', 'production'].includes(environmentText(grant));
+}

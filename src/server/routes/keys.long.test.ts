@@ -75,7 +75,7 @@ describe.each(databaseKinds)('on %s', (kind) => {
     ['its parent is revoked', { path: 'parent', method: 'DELETE', body: undefined }],
     ['it is revoked itself', { path: 'parent:job', method: 'DELETE', body: undefined }],
     ['its parent has fewer tenants', { path: 'parent', method: 'PATCH', body: { tenants: ['globex'] } }],
-    ['its parent has other providers', { path: 'parent', method: 'PATCH', body: { providers: ['none'] } }],
+    ['its parent has other providers', { path: 'parent', method: 'PATCH', body: { providers: ['xero'] } }],
     ['its parent has a lower role', { path: 'parent', method: 'PATCH', body: { role: 'connector' } }],
     ['its parent has fewer methods', { path: 'parent', method: 'PATCH', body: { methods: ['GET'] } }],
   ] as const)(

@@ -31,8 +31,9 @@ export const providerRoutes: readonly Route[] = [
     description: 'Shows the definition of a provider, with every default filled in.',
     answers: { 200: { description: 'The definition.', schema: definitionSchema } },
     run: async ({ context, params: { provider: id } }) => {
-      const definition = await context.vault().providers.get(id);
-      if (definition === null) throw new GrantryError('not_found', `There is no provider ${id}.`);
+      const { providers } = vaultContext(context);
+      const definition = await providers.get(id);
+      if (definition === null) throw await providers.unknown(id);
       return { status: 200, body: definition };
     },
   }),

@@ -139,7 +139,7 @@ it('a connector makes, sees and completes the sessions of its own tenants and pr
   const own = await make('connector', { tenant: 'acme', provider: 'strict' });
   expect(own.status).toBe(201);
   expect((await make('connector', { tenant: 'globex', provider: 'strict' })).status).toBe(403);
-  const elsewhere = await server.keyOf('connector', { tenants: '*', providers: ['none'] });
+  const elsewhere = await server.keyOf('connector', { tenants: '*', providers: ['xero'] });
   expect((await make(elsewhere, { tenant: 'acme', provider: 'strict' })).status).toBe(403);
   const foreign = await make('operator', { tenant: 'globex', provider: 'strict' });
   const path = (id: string): string => `/v1/connect-sessions/${id}`;

@@ -33,7 +33,8 @@ export const tokenRoutes: readonly Route[] = [
     description:
       'Reports that the API rejected the token of a generation. However many callers report it, the grant is refreshed ' +
       'once. If the last refresh was a moment ago and the grant’s own API accepts the token, the same token is the answer, ' +
-      'with the header `Grantry-Reason: token_accepted`.',
+      'with the header `Grantry-Reason: token_accepted`. If that API refuses the new token too, the answer is a 502 with the ' +
+      'reason `token_rejected`, and nothing is refreshed.',
     query: accountQuery,
     body: tokenReportSchema,
     answers: {

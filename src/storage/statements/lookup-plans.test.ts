@@ -26,7 +26,8 @@ const lookups: readonly [string, RegExp, (db: Reader, kind: StoreKind) => Promis
   [
     'the tenants of an organisation',
     /oauth_tokens_organization/,
-    (db, kind) => grantsInOrganization({ db, kind }, { tenant: 'acme', provider: 'zoho', organization: '42' }),
+    (db, kind) =>
+      grantsInOrganization({ db, kind }, { tenant: 'acme', providers: ['zoho', 'zoho_crm'], ids: ['42', '43'] }),
   ],
 ];
 
@@ -66,7 +67,7 @@ it('an organisation with a long name is found whole, and none that only begins a
   const long = 'x'.repeat(5_000);
   await addGrant(store, 'globex', `${long}1`);
   await addGrant(store, 'initech', `${long}2`);
-  const found = await grantsInOrganization(store, { tenant: 'acme', provider: 'zoho', organization: `${long}2` });
+  const found = await grantsInOrganization(store, { tenant: 'acme', providers: ['zoho'], ids: [`${long}2`] });
   expect(found.map(({ tenant }) => tenant)).toEqual(['initech']);
   await store.close();
 });

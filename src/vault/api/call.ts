@@ -116,7 +116,7 @@ export async function askApi(address: CallAddress, token: HeldToken, method: str
     await placeCall(address, token),
     readCall('/', { method }, address.context.world),
   );
-  const peeked = await peek(address.definition, response);
+  const peeked = await peek(address.definition, response, { always: true });
   await peeked.response.body?.cancel();
   return peeked.answer;
 }
@@ -146,17 +146,19 @@ export function unreachable(context: VaultContext, error: unknown): GrantryError
 }
 
 /**
- * Inspects an answer and returns it unconsumed. The body is read only if this provider's rules need it, and only up to a
- * limit.
+ * Inspects an answer and returns it unconsumed. The body is read only if this provider's rules or the caller need it, and
+ * only up to a limit.
  */
 async function peek(
   definition: ProviderDefinition,
   response: Response,
+  { always = false }: { always?: boolean } = {},
 ): Promise<{ answer: ApiAnswer; response: Response }> {
   const { status } = response;
   const answer: ApiAnswer = { status, wwwAuthenticate: response.headers.get('www-authenticate') };
   const isJson = /\bjson\b/i.test(response.headers.get('content-type') ?? '');
-  if (!bodyMatters(definition, status) || !isJson || response.body === null) return { answer, response };
+  const isRead = always || bodyMatters(definition, status);
+  if (!isRead || !isJson || response.body === null) return { answer, response };
   const { head, rest } = await readHead(response.body).catch((error: unknown) => {
     throw brokenOff(peer, error);
   });

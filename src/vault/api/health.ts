@@ -13,11 +13,12 @@ import { getGrant } from '../grant/grants.ts';
 import { missingGrant } from '../grant/missing.ts';
 import { noSuchGrant } from '../grant/refusals.ts';
 import type { HandOut } from '../hand-out/hand-out.ts';
+import { type TokenVerdict, tokenRejected } from '../hand-out/rejections.ts';
 import type { HeldToken } from '../hand-out/token-cache.ts';
 import { stillUncertain } from '../refresh/lease-wait.ts';
 import type { Grant, HealthReport } from '../types.ts';
 import { askApi, callApiTold } from './call.ts';
-import { type ProvenOrganization, proveOrganization } from './prove-organization.ts';
+import { type ProvenOrganization, proveNamedOrganization, proveOrganization } from './prove-organization.ts';
 
 /** Codes of errors that only a person can resolve. */
 const needsPerson = [
@@ -116,7 +117,7 @@ async function probe(
   if (call === undefined) {
     // The definition has no health call, so only a refresh proves that the provider still honours the grant.
     const token = await handOut.hold(key);
-    await handOut.replace(key, token.generation);
+    await handOut.prove(checkKey(key), token.generation);
     return { orgName: null };
   }
   const method = call.method ?? 'GET';
@@ -129,16 +130,17 @@ async function probe(
     ...(body === undefined ? {} : { body }),
   };
   const rules = forCall(definition, call.path);
-  if (isScopeMissing(rules, answer)) return missing(call.scope);
+  const unread = async () => ({
+    ...missing(call.scope),
+    warning: await proveNamedOrganization(context, handOut, checkKey(key), definition),
+  });
+  if (isScopeMissing(rules, answer)) return unread();
   const isRejected = isInvalidToken(rules, answer);
-  if (await isForScope(context, key, definition, { isRejected, status: response.status })) return missing(call.scope);
+  if (await isForScope(context, key, definition, { isRejected, status: response.status })) return unread();
   if (isRejected) {
     if (keptBecause !== undefined) throw keptBecause;
     // The token was replaced a moment ago, so it cannot be invalid.
-    throw new GrantryError('provider_error', 'The API rejects a token that was just refreshed.', {
-      action: 'Check the data centre of this grant, and that the account may use the API.',
-      reason: 'token_rejected',
-    });
+    throw tokenRejected(answer, (await handOut.get(key)).accessToken);
   }
   if (response.status >= 500 || response.status === 429) {
     throw new GrantryError('provider_unavailable', `The API answered with status ${response.status}.`);
@@ -147,16 +149,16 @@ async function probe(
   return proveOrganization(context, handOut, checkKey(key), { definition, grant, body });
 }
 
-/** Asks the grant's own API whether it accepts a token. Returns false if the API gives no clear answer. */
-export async function isTokenAccepted(
+/** Asks the grant's own API whether it accepts a token. */
+export async function askOwnApi(
   context: VaultContext,
   handOut: HandOut,
   key: CheckedKey,
   token: HeldToken,
-): Promise<boolean> {
+): Promise<TokenVerdict> {
   const provider = await context.providers.require(key.provider);
   const call = provider.api.health;
-  if (call === undefined) return false;
+  if (call === undefined) return 'unclear';
   try {
     const definition = forCall(provider, call.path);
     const { withoutOrganization } = call;
@@ -164,9 +166,12 @@ export async function isTokenAccepted(
     const pathOrUrl = expand(definition, call.path, { dc, metadata: metadataOf({ metadata }) });
     const address = { context, handOut, key, definition, pathOrUrl, withoutOrganization };
     const answer = await askApi(address, token, call.method ?? 'GET');
-    return answer.status < 300 && !isInvalidToken(definition, answer);
+    const isRejected = isInvalidToken(definition, answer);
+    if (!isRejected) return answer.status < 300 ? 'accepted' : 'unclear';
+    const { status } = answer;
+    return (await isForScope(context, key, provider, { isRejected, status })) ? 'unclear' : answer;
   } catch (error) {
-    if (isGrantryError(error)) return false;
+    if (isGrantryError(error)) return 'unclear';
     throw error;
   }
 }

@@ -12,7 +12,7 @@ import { noSuchGrant } from '../grant/refusals.ts';
 import type { HandOut } from '../hand-out/hand-out.ts';
 import { keepTold } from '../organization/keep.ts';
 import { sharersOf } from '../organization/shared.ts';
-import { organizationIdOf, organizationMember, organizationsIn } from '../organization/told.ts';
+import { organizationIdOf, organizationMember, organizationsIn, ownReach } from '../organization/told.ts';
 import type { Organizations } from '../types.ts';
 import { callApiTold } from './call.ts';
 import { rejectedBecause } from './retry.ts';
@@ -44,7 +44,9 @@ export async function organizationsOf(
   if (row === undefined) throw noSuchGrant(key);
   const { id, authorized_generation: authorizedGeneration } = row;
   const of = { ...key, id, authorizedGeneration };
-  const kept = await keepTold(context, definition, of, { organizations: told, owner: null, isNew: false });
+  // Several products have organisations of their own: a health check asks them all.
+  const reach = definition.products === undefined ? ownReach(definition, metadataOf(row), told) : 'unknown';
+  const kept = await keepTold(context, definition, of, { organizations: told, owner: null, isNew: false, reach });
   const chosen = organizationIdOf(definition, metadataOf(kept ?? row));
   return {
     ...key,
@@ -53,7 +55,7 @@ export async function organizationsOf(
       return { id: ids[0] ?? '', name, chosen: isChosen, default: isDefault };
     }),
     member: organizationMember(definition),
-    sharedWith: await sharersOf(context, definition, kept ?? row),
+    sharedWith: await sharersOf(context, definition, kept ?? row, told),
   };
 }
 

@@ -104,6 +104,11 @@ async function replaced(
     return isAccepted ? 'accepted' : fresh;
   } catch (error) {
     if (!(error instanceof GrantryError)) throw error;
+    // The caller gets the API's own words for the token that no refresh would better.
+    if (error.reason === 'token_rejected') {
+      done.set(name, { at: now, isAccepted: false });
+      return undefined;
+    }
     // The grant has ended, which matters more to the caller than one rejected call.
     if (error.code === 'reauthorization_required') throw error;
     const { code, message: detail, reason = null } = error;

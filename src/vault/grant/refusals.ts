@@ -1,8 +1,10 @@
 import { errorReasonOf } from '../../base/error-reasons.ts';
-import { GrantryError, type GrantryErrorCode } from '../../base/errors.ts';
+import { GrantryError, type GrantryErrorCode, isGrantryError } from '../../base/errors.ts';
 import { type CheckedKey, commandFor, defaultAccount } from '../../base/ids.ts';
+import { grantDc } from '../../providers/data-centre.ts';
 import { type AttemptRow, listAttempts, mayStillAnswer } from '../../storage/statements/attempts.ts';
-import type { GrantRow } from '../../storage/statements/grants.ts';
+import { type GrantRow, metadataOf } from '../../storage/statements/grants.ts';
+import { appFor } from '../app/apps.ts';
 import { compartmentOf } from '../bulkhead.ts';
 import type { VaultContext } from '../context.ts';
 import { reasons } from '../reasons.ts';
@@ -13,6 +15,7 @@ import {
   lastRefusal,
   lastWords,
   providerFailures,
+  type RefusedClient,
 } from './provider-failures.ts';
 
 /** The part of a grant's row that names it in errors. */
@@ -152,7 +155,7 @@ export async function refreshBlocker(context: VaultContext, row: GrantRow): Prom
   const probeInMs = timeUntilProbe(context, row, now);
   if (probeInMs <= 0) context.bulkheads.takeProbe(compartmentOf(row));
   const toldMs = Math.max(1, Math.min(row.retry_at - now, probeInMs));
-  return { error: backOffError(row, toldMs, await attemptsOn(context, row)), isProbe: probeInMs <= 0 };
+  return { error: await backOffError(context, row, toldMs), isProbe: probeInMs <= 0 };
 }
 
 /** Lists the attempts on a grant, whose words the next callers should hear too. */
@@ -179,12 +182,13 @@ function timeUntilProbe({ times, bulkheads, world }: VaultContext, row: GrantRow
   return Math.max(ownMs, bulkheads.probeInMs(compartmentOf(row)));
 }
 
-function backOffError(row: GrantRow, retryAfterMs: number, attempts: readonly AttemptRow[]): GrantryError {
+async function backOffError(context: VaultContext, row: GrantRow, retryAfterMs: number): Promise<GrantryError> {
+  const attempts = await attemptsOn(context, row);
   const words = lastWords(attempts);
   const code = backOffReasons.find((each) => each === row.reason);
   const kind = failureClasses.find((each) => providerFailures[each][0] === code);
   if (row.state === 'active' && code !== undefined && kind !== undefined) {
-    const client = { provider: row.provider, app: row.app };
+    const client = kind === 'client_refused' ? await clientOf(context, row) : { provider: row.provider };
     const told = words === null ? '' : ` (${words})`;
     return new GrantryError(
       code,
@@ -197,6 +201,20 @@ function backOffError(row: GrantRow, retryAfterMs: number, attempts: readonly At
   return isRefused
     ? refusedOnce(row, retryAfterMs, lastRefusal(attempts))
     : answerLost(row, retryAfterMs, uselessAnswer(attempts));
+}
+
+/** The app of a grant and its data centre, which every caller hears of: one of them is to be mended. */
+async function clientOf(context: VaultContext, row: GrantRow): Promise<RefusedClient> {
+  const { client_id: tenant, provider, app: name } = row;
+  try {
+    const definition = await context.providers.require(provider);
+    const app = await appFor(context, { tenant, provider, app: name });
+    return { provider, app: app.name, dc: grantDc({ definition, metadata: metadataOf(row), app }) };
+  } catch (error) {
+    // What the refresh failed with matters more than what is missing by now.
+    if (isGrantryError(error)) return { provider, app: name };
+    throw error;
+  }
 }
 
 const failureClasses = [

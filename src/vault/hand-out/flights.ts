@@ -4,7 +4,7 @@ import type { VaultContext } from '../context.ts';
 import { withTimeout } from '../deadline.ts';
 import { type LeaseWait, stillUncertain } from '../refresh/lease-wait.ts';
 import type { Flight, FlightOptions } from './flight.ts';
-import { cacheKey, type HeldToken, type TokenCache } from './token-cache.ts';
+import { cacheKey, type TokenCache } from './token-cache.ts';
 
 /** The running refreshes, one per grant and client; later callers join them. */
 export class Flights {
@@ -46,9 +46,9 @@ export class Flights {
     generation: number,
     { candidateClient, before }: FlightOptions,
     wait: LeaseWait,
-  ): Promise<HeldToken | undefined> {
-    const good = await before?.();
-    if (good !== undefined) return good;
+  ): Flight['done'] {
+    const judged = await before?.();
+    if (judged !== undefined) return judged;
     // Loaded on demand: a program that only reads stored tokens does not pay for it.
     const { refreshGrant } = await import('../refresh/refresh.ts');
     await refreshGrant(this.#context, key, generation, { candidateClient, wait });
@@ -61,7 +61,7 @@ export class Flights {
    * Refreshes for a caller that waits until a deadline; the refresh goes on after it.
    *
    * @param deadline By `World.monotonic`.
-   * @returns the token that made the refresh unnecessary; undefined after a refresh
+   * @returns what `Flight.done` gives
    * @throws {GrantryError} `provider_unavailable` or `refresh_uncertain` at the deadline, and every error of the refresh
    */
   async refreshUntil(key: CheckedKey, generation: number, deadline: number, options: FlightOptions): Flight['done'] {

@@ -1,6 +1,6 @@
 import type { Acting } from '../../base/acting.ts';
 import { forCaller } from '../../base/callers-line.ts';
-import { codeOf, isGrantryError } from '../../base/errors.ts';
+import { codeOf, type GrantryError, isGrantryError } from '../../base/errors.ts';
 import { type CheckedKey, checkKey, type GrantKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import type { Secret } from '../../base/secret.ts';
@@ -18,6 +18,7 @@ import { ExpiredIssues } from './expired-issues.ts';
 import { Flights } from './flights.ts';
 import { heldTokenOf, plainRules } from './held-token.ts';
 import { sinceMs } from './instant.ts';
+import type { AskOwnApi, Rejections } from './rejections.ts';
 import { SingleFlight } from './single-flight.ts';
 import { accessTokenOf, cacheKey, type HeldToken, type TokenCache } from './token-cache.ts';
 
@@ -34,8 +35,7 @@ export interface HandOutOptions {
   handOuts: HandOuts;
   backgroundRefresh: boolean;
   staleHandOutMs: number;
-  /** Asks the grant's own API whether it accepts a token. */
-  isTokenAccepted: (key: CheckedKey, token: HeldToken) => Promise<boolean>;
+  askOwnApi: AskOwnApi;
 }
 
 /**
@@ -51,7 +51,9 @@ export class HandOut {
   readonly #backgroundRefresh: boolean;
   /** The time for which memory hands out tokens while the database is away. */
   readonly staleHandOutMs: number;
-  readonly #isTokenAccepted: HandOutOptions['isTokenAccepted'];
+  readonly #askOwnApi: AskOwnApi;
+  /** Loaded with the first report of a rejected token. */
+  #rejections: Promise<Rejections> | undefined;
   readonly #flights: Flights;
   readonly #expired: ExpiredIssues;
   /** Single flights: a thousand concurrent callers make one request, read the row once and open its token once. */
@@ -70,7 +72,7 @@ export class HandOut {
     this.#handOuts = options.handOuts;
     this.#backgroundRefresh = options.backgroundRefresh;
     this.staleHandOutMs = options.staleHandOutMs;
-    this.#isTokenAccepted = options.isTokenAccepted;
+    this.#askOwnApi = options.askOwnApi;
   }
 
   /** Returns the cached token on the hot path: one look-up, a few comparisons. Cached keys were checked on the first read. */
@@ -142,9 +144,13 @@ export class HandOut {
     const row = await this.askIfHeld(checked, () => this.#row(checked));
     this.#cache.forgetOlder(checked, row.generation);
     if (row.generation === rejected) {
-      const before = () => this.#acceptedToken(checked, row, demandMs);
-      const accepted = await this.#flights.refreshUntil(checked, rejected, deadline, { before });
-      if (accepted !== undefined) return accepted;
+      const before = () => this.#judge(checked, row, demandMs);
+      const judged = await this.#flights.refreshUntil(checked, rejected, deadline, { before });
+      if (isGrantryError(judged)) throw judged;
+      if (judged !== undefined) return judged;
+      const fresh = await this.#get(checked, demandMs, { deadline });
+      (await this.#rejectionsLoaded()).noteReplaced(checked, fresh.generation);
+      return fresh;
     }
     // A failover lost the generation that this caller names. What memory has of it is not handed out again.
     if (row.generation < rejected) this.#cache.forget(checked);
@@ -162,23 +168,21 @@ export class HandOut {
     return this.#context.reach.ask(read, limits.storagePatienceMsMax);
   }
 
-  /**
-   * Returns a rejected token that no refresh would better: a token sent to the wrong data centre only looks expired. If the
-   * token was refreshed a moment ago, the grant's own API is asked first. If it accepts the token, nothing is refreshed.
-   */
-  async #acceptedToken(key: CheckedKey, row: GrantRow, demandMs: number): Promise<HeldToken | undefined> {
-    const { world, times, logger } = this.#context;
-    const ageMs = world.now() - (row.last_refreshed_at ?? 0);
-    if (row.last_refreshed_at === null || ageMs > times.uselessRefreshMs) return undefined;
+  /** Judges the report of a token that was refreshed a moment ago: no refresh may better it. See {@link Rejections.judge}. */
+  async #judge(key: CheckedKey, row: GrantRow, demandMs: number): Promise<HeldToken | GrantryError | undefined> {
+    const { world, times } = this.#context;
+    const { last_refreshed_at: refreshedAtMs } = row;
+    if (refreshedAtMs === null || world.now() - refreshedAtMs > times.uselessRefreshMs) return undefined;
     const token = await this.#open(key, row);
     if (token === undefined || token.expiresAtMs - world.now() < demandMs) return undefined;
-    if (!(await this.#isTokenAccepted(key, token))) return undefined;
-    const { tenant, provider } = key;
-    const { dc = null, apiDomain = null } = token;
-    // Not an error: the token is good. The caller may have called another data centre, or lacks a permission.
-    const text = "a token was reported as rejected, and the grant's own API accepts it";
-    logger.warn(text, { tenant, provider, dc, api_domain: apiDomain, reason: 'token_accepted' });
-    return token;
+    return (await this.#rejectionsLoaded()).judge(key, token);
+  }
+
+  #rejectionsLoaded(): Promise<Rejections> {
+    this.#rejections ??= import('./rejections.ts').then(
+      ({ Rejections: Made }) => new Made(this.#context, this.#askOwnApi),
+    );
+    return this.#rejections;
   }
 
   /** Refreshes a generation of a grant, or joins a refresh of it that is already running. */
@@ -189,7 +193,7 @@ export class HandOut {
   /** Does the same for a caller that waits no longer than callers do; the refresh goes on. */
   async prove(key: CheckedKey, generation: number): Promise<void> {
     const deadline = this.#deadline();
-    let unneeded: HeldToken | undefined;
+    let unneeded: HeldToken | GrantryError | undefined;
     // A report of a rejected token that this caller joins may end without a refresh.
     do unneeded = await this.#flights.refreshUntil(key, generation, deadline, {});
     while (unneeded !== undefined);

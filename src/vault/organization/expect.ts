@@ -47,7 +47,7 @@ export async function assertExpectedOrganization(
   const found = withId(reading.organizations, expected);
   if (found === null) throw wrong(key, expected, listed(reading.organizations));
   const members = { ...metadata, org_id: expected };
-  const told = { organizations: [found], owner: null, isNew: true };
+  const told = { organizations: [found], owner: null, isNew: true, reach: 'reached' as const };
   const named = organizationMembers(definition, members, told);
   const texts = Object.entries(named).flatMap(([name, value]) => (value === null ? [] : [[name, value] as const]));
   return { ...Object.fromEntries(texts), org_id: expected };

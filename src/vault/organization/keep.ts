@@ -7,7 +7,15 @@ import { changing } from '../changing.ts';
 import type { VaultContext } from '../context.ts';
 import { changeColumns } from '../grant/change-facts.ts';
 import type { Owner } from './read.ts';
-import { isCarried, organizationIdOf, organizationMember, picked, type ToldOrganization, withId } from './told.ts';
+import {
+  isCarried,
+  organizationIdOf,
+  organizationMember,
+  picked,
+  type Reach,
+  type ToldOrganization,
+  withId,
+} from './told.ts';
 
 /** The facts that a token told, for the grant that has it. */
 export interface Told {
@@ -15,6 +23,8 @@ export interface Told {
   readonly owner: Owner | null;
   /** True right after a consent, which may be for another organisation than the one before. */
   readonly isNew: boolean;
+  /** The answer to the question whether the token reaches the organisation that the grant names. */
+  readonly reach: Reach;
 }
 
 /**
@@ -27,7 +37,7 @@ export interface Told {
 export function organizationMembers(
   definition: ProviderDefinition,
   metadata: Metadata,
-  { organizations, owner, isNew }: Told,
+  { organizations, owner, isNew, reach }: Told,
 ): Record<string, string | null> {
   const members: Record<string, string | null> = {};
   const own = organizationIdOf(definition, metadata);
@@ -38,10 +48,21 @@ export function organizationMembers(
   const id = chosen?.ids[0];
   if (chosen !== null && id !== undefined) {
     // A person may have given another id of the same organisation: theirs stays.
-    const kept = known === null ? id : (own ?? id);
-    members['org_id'] = kept;
-    members[organizationMember(definition)] = kept;
+    const its = known === null ? id : (own ?? id);
+    members['org_id'] = its;
+    members[organizationMember(definition)] = its;
     members['org_name'] = chosen.name;
+  }
+  const kept = members['org_id'] ?? own;
+  if (organizations.length > 0) {
+    const told = (known ?? picked(organizations))?.ids[0];
+    // By it grants are compared: the grant's own id may be a person's, or another id of the same organisation.
+    members['org_told_id'] = told === undefined || told === kept ? null : told;
+  }
+  if (reach !== 'unknown') {
+    const isUnreached = reach === 'unreached' && kept === own;
+    members['org_unreached'] = isUnreached ? own : null;
+    if (isUnreached) members['org_name'] = null;
   }
   if (owner !== null) {
     members['user_id'] = owner.id;

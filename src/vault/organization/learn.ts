@@ -8,9 +8,10 @@ import { openToken } from '../grant/tokens.ts';
 import type { Grant } from '../types.ts';
 import type { TokenInHand } from './ask.ts';
 import { keepTold } from './keep.ts';
+import { reachOf } from './reached.ts';
 import { type Reading, readOrganizations, readOwner } from './read.ts';
 import { sharersOf } from './shared.ts';
-import { listed, organizationIdOf, picked, withId } from './told.ts';
+import { listed, organizationIdOf, picked, type Reach, type ToldOrganization } from './told.ts';
 import { severalMessage, sharedMessage } from './words.ts';
 
 /** A token that ends sooner may end on its way. */
@@ -55,11 +56,12 @@ async function learn(context: VaultContext, key: CheckedKey, isNew: boolean): Pr
   ]);
   const organizations = reading.kind === 'told' ? reading.organizations : [];
   const { id, authorized_generation: authorizedGeneration } = row;
-  const told = { organizations, owner, isNew };
+  const reach = await reachOf(context, inHand, { told: organizations, scopes });
+  const told = { organizations, owner, isNew, reach };
   const kept = await keepTold(context, inHand.definition, { ...key, id, authorizedGeneration }, told);
   if (kept === undefined) return null;
-  warn(context, row, kept, { reading, inHand });
-  await warnOfSharers(context, inHand, kept);
+  warn(context, row, kept, { reading, reach, inHand });
+  await warnOfSharers(context, inHand, kept, organizations);
   return describeGrant(context, kept);
 }
 
@@ -80,7 +82,7 @@ function warn(
   context: VaultContext,
   { client_id: tenant, provider, ...row }: GrantRow,
   kept: GrantRow,
-  { reading, inHand: { definition } }: { reading: Reading; inHand: TokenInHand },
+  { reading, reach, inHand: { definition } }: { reading: Reading; reach: Reach; inHand: TokenInHand },
 ): void {
   const { logger } = context;
   if (reading.kind === 'away' || reading.kind === 'refused') {
@@ -91,14 +93,13 @@ function warn(
       status,
     });
   }
-  if (reading.kind !== 'told') return;
-  const { organizations } = reading;
+  const organizations = reading.kind === 'told' ? reading.organizations : [];
   const before = organizationIdOf(definition, metadataOf(row));
   const now = organizationIdOf(definition, metadataOf(kept));
   if (before !== null && now !== before) {
     logger.warn('a grant is for another organisation than before', { tenant, provider, before, now });
   }
-  if (organizations.length > 0 && now !== null && withId(organizations, now) === null) {
+  if (reach === 'unreached' && now === before) {
     const names = listed(organizations);
     logger.warn("the API names another organisation than the grant's", { tenant, provider, org_id: now, names });
   }
@@ -108,9 +109,14 @@ function warn(
   }
 }
 
-async function warnOfSharers(context: VaultContext, { definition }: TokenInHand, kept: GrantRow): Promise<void> {
+async function warnOfSharers(
+  context: VaultContext,
+  { definition }: TokenInHand,
+  kept: GrantRow,
+  told: readonly ToldOrganization[],
+): Promise<void> {
   const { client_id: tenant, provider } = kept;
-  const sharers = await sharersOf(context, definition, kept);
+  const sharers = await sharersOf(context, definition, kept, told);
   if (sharers.length === 0) return;
   const others = sharers.map((key) => key.tenant).join(', ');
   const organization = organizationIdOf(definition, metadataOf(kept));

@@ -94,35 +94,75 @@ export function listed(told: readonly ToldOrganization[]): string {
   return told.length > shown.length ? `${shown.join(', ')} and others` : shown.join(', ');
 }
 
+/** Tells whether a token reaches the organisation that its grant names; `unknown` if no answer tells. */
+export type Reach = 'reached' | 'unreached' | 'unknown';
+
+/** Compares the organisation that a grant names with the answer that its own provider gives. */
+export function ownReach(definition: ProviderDefinition, metadata: Metadata, told: readonly ToldOrganization[]): Reach {
+  const own = organizationIdOf(definition, metadata);
+  if (own === null || told.length === 0) return 'unknown';
+  return withId(told, own) === null ? 'unreached' : 'reached';
+}
+
+function unreachedWords(definition: ProviderDefinition, own: string): string {
+  return `The grant's ${organizationMember(definition)} is ${own}, and the API does not name it among the user's organisations.`;
+}
+
+/**
+ * The ids of the grant's organisation as the API tells them. An id that only a person chose counts where the API tells none.
+ * Empty if several organisations could be meant.
+ */
+export function toldIds(
+  definition: ProviderDefinition,
+  metadata: Metadata,
+  told: readonly ToldOrganization[],
+): readonly string[] {
+  const own = organizationIdOf(definition, metadata);
+  if (told.length > 0) return ((own === null ? null : withId(told, own)) ?? picked(told))?.ids ?? [];
+  const [id] = textOf(metadata['org_told_id']) ?? [own];
+  return typeof id === 'string' ? [id] : [];
+}
+
 /**
  * Compares the organisations that an API names with the grant's own. Returns what a person should know, in words.
  *
  * Where every call carries the organisation, another one is a failure: the token is of another customer, or the id is wrong.
  * Elsewhere the id may be one of another product, so the answer is only a hint.
  *
+ * @param reach tells whether another product names the grant's own organisation
  * @throws {GrantryError} `provider_misconfigured`
  */
 export function compareOrganization(
   definition: ProviderDefinition,
   metadata: Metadata,
-  told: readonly ToldOrganization[],
+  { told, reach }: { readonly told: readonly ToldOrganization[]; readonly reach: Reach },
 ): string | undefined {
-  if (told.length === 0) return undefined;
   const own = organizationIdOf(definition, metadata);
+  if (told.length === 0) return reach === 'unreached' && own !== null ? unreachedWords(definition, own) : undefined;
   if (own === null) {
     if (told.length === 1) return undefined;
     return `The grant has no org_id, and its user has ${told.length} organisations: ${listed(told)}. Choose one.`;
   }
-  if (withId(told, own) !== null) return undefined;
+  if (reach === 'reached') return undefined;
   const words = `The grant's ${organizationMember(definition)} is ${own}, and the API names ${listed(told)}.`;
-  if (!isCarried(definition)) return words;
+  if (!isAlwaysCarried(definition)) return words;
   throw new GrantryError('provider_misconfigured', words, {
     action: 'Set the right org_id in the metadata of the grant, or connect the right customer. No grant is harmed.',
   });
 }
 
-/** True if every call of a provider carries the organisation: then the id decides whose data is reached. */
+/**
+ * True if calls of a provider carry the organisation: then the id decides whose data is reached. Where one grant serves
+ * several products, those of one are enough.
+ */
 export function isCarried(definition: ProviderDefinition): boolean {
+  return (
+    isAlwaysCarried(definition) || (definition.products ?? []).some((product) => product.organization !== undefined)
+  );
+}
+
+/** True if every call of a provider carries the organisation. */
+function isAlwaysCarried(definition: ProviderDefinition): boolean {
   const { organization, headers } = definition.api;
   const member = organizationMember(definition);
   return organization !== undefined || Object.values(headers).some((text) => text.includes(`{metadata.${member}}`));

@@ -3,6 +3,7 @@ import { expect, it } from 'vitest';
 import { type Bench, makeBench } from '../../../test/support/bench.ts';
 import { GrantryError } from '../../base/errors.ts';
 import type { GrantKey } from '../../base/ids.ts';
+import { OAuthTokenService } from '../drop-in/token-service.ts';
 import type { Vault } from '../types.ts';
 
 async function failureOf(read: Promise<unknown>): Promise<GrantryError> {
@@ -74,8 +75,33 @@ it('names the refused app, its data centre and what the provider said', async ()
   expect(first.action).toContain('the app zoho');
   expect(first.action).toContain('data centre us');
   const later = await failureOf(vault.getAccessToken(key));
-  expect(later).toMatchObject({ code: 'provider_misconfigured', reason: 'client_refused' });
-  expect(later.message).toContain('refuses the app zoho (invalid_client_secret: The secret is of another client.)');
+  expect(later).toMatchObject({ code: 'provider_misconfigured', reason: 'client_refused', action: first.action });
+  expect(later.message).toContain(
+    'refuses the app zoho in the data centre us (invalid_client_secret: The secret is of another client.)',
+  );
+  const report = await vault.health(key);
+  expect(report).toMatchObject({ status: 'unhealthy', reason: 'client_refused', action: first.action });
+  expect(report).toMatchObject({ message: expect.stringContaining('in the data centre us') });
+});
+
+it('names the app to every caller also where the grant is bound to none', async () => {
+  await using bench = await makeBench({ profiles: ['zoho'] });
+  const { vault, world } = await bench.open();
+  await bench.connect(vault, { provider: 'zoho' });
+  const unbound = { tenant: 'initech', provider: 'zoho' };
+  await new OAuthTokenService(vault).storeTokens('initech', 'zoho', {
+    accessToken: 'a',
+    refreshToken: 'r',
+    expiresIn: 1,
+    metadata: { dc: 'eu' },
+  });
+  await bench.jump(2_000);
+  world.rewrite = () => '{"error":"invalid_client"}';
+  for (const _ of ['the refresh', 'a caller during the back-off']) {
+    const error = await failureOf(vault.getAccessToken(unbound));
+    expect(error.message).toContain('refuses the app zoho in the data centre eu (invalid_client');
+    expect(error.action).toContain('the app zoho');
+  }
 });
 
 it('tells the provider’s words with a refused grant, also after the verdict', async () => {

@@ -5,9 +5,8 @@ import type { Grant, HealthReport } from '../../../vault/types.ts';
 import type { Context } from '../../context.ts';
 import { organizationText } from '../../organizations.ts';
 import { toGrantryError } from '../../terminal/errors.ts';
-import { counted, minute } from '../../terminal/present.ts';
+import { counted, environmentText, minute } from '../../terminal/present.ts';
 import { keyColumns, printTable } from '../../terminal/table.ts';
-import { environmentText } from '../known-tenants.ts';
 import { type Change, changesOf, keepReport, type ReportOfNow, readLastReport, stateOf } from './trend.ts';
 
 /** The reports on several grants, and the grants as they are stored. */

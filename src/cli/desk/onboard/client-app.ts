@@ -12,6 +12,7 @@ import type { Context } from '../../context.ts';
 import { noteScopeFindings, readScopeReasons, splitScopeOptions } from '../../scope-options.ts';
 import { usageError } from '../../terminal/errors.ts';
 import { canPrompt, promptLine } from '../../terminal/prompt.ts';
+import { assertSameApp } from './kept-app.ts';
 import type { OnboardOptions } from './options.ts';
 import type { Steps } from './steps.ts';
 
@@ -25,7 +26,7 @@ interface NewApp {
  * The first two steps: the app of the client and its redirect URI. An app that serves the client is kept as it is; a new one
  * serves only this client.
  *
- * @throws {GrantryError} `invalid_request` that names the missing option, or the app whose client id is another one
+ * @throws {GrantryError} `invalid_request` that names the missing option, or the app that is there and differs from the options
  */
 export async function clientApp(
   context: Context,
@@ -42,14 +43,10 @@ export async function clientApp(
   if (found.provider !== key.provider) {
     throw usageError(`The app ${found.name} is for ${found.provider}.`, 'Name another app with --app.');
   }
-  if (clientId !== undefined && found.clientId !== clientId) {
-    throw usageError(
-      `The app ${found.name} has another client id, and stays as it is.`,
-      `Change it with grantry app add ${found.name} --client-id ID, or name another app with --app.`,
-    );
-  }
+  const redirectUri = redirectUriAt(context.settings.publicUrl, found);
+  assertSameApp(found, definition, { options, redirectUri });
   steps.tell('app', 'kept', appText(found));
-  steps.tell('redirect URI', 'kept', redirectUriAt(context.settings.publicUrl, found));
+  steps.tell('redirect URI', 'kept', redirectUri);
   return found;
 }
 
