@@ -110,8 +110,8 @@ describe('a request at its limit passes, one above it is told why', () => {
 it('JSON: 4,096 members', async () => {
   const server = await makeServer();
   for (const [members, words] of [
-    [4_095, 'it must be string'],
-    [4_096, 'it must be string'],
+    [4_095, 'it must be a text'],
+    [4_096, 'it must be a text'],
     [4_097, 'more than 4096 members'],
   ] as const) {
     // The list itself is one.
