@@ -36,3 +36,11 @@ test('a pattern and a comment are found, and quoted ones are none', () => {
     'grantry call a b GET /x?y=1',
   ]);
 });
+
+test('no YAML of a page holds a number that parsers read differently', () => {
+  // YAML 1.1 reads 0400 as 256, and YAML 1.2 as 400.
+  for (const page of globSync('docs/**/*.md')) {
+    const blocks = [...readFileSync(page, 'utf8').matchAll(/^```ya?ml\n([\s\S]*?)^```/gm)].map(([, body]) => body);
+    expect(blocks.join('\n'), page).not.toMatch(/[:,[-]\s+0\d+\b/);
+  }
+});

@@ -24,13 +24,17 @@ interface Block {
 }
 
 test('every code block of the documents and every example in a public docstring compiles', () => {
-  const pages = [...globSync('*.md'), ...globSync('docs/**/*.md')];
-  const blocks = [
-    ...pages.flatMap((file) => pageBlocks(file, readFileSync(file, 'utf8'))),
-    ...publicFiles().flatMap((file) => docstringExamples(file, readFileSync(file, 'utf8'))),
-  ];
+  const blocks = allBlocks();
   expect(blocks.length).toBeGreaterThan(0);
   expect(compile(blocks)).toEqual([]);
+});
+
+test('no example ends at once what shall keep running', () => {
+  // At the top of a module, `await using` closes when the module has run: before the first request.
+  const ended = allBlocks().filter(
+    ({ code }) => /^await using /m.test(code) && /\.listen\(|\bstart(?:Server|Workers)\(/.test(code),
+  );
+  expect(ended.map(({ place }) => place)).toEqual([]);
 });
 
 test('every definition in docs/providers.md is one, and every list of error rules', () => {
@@ -58,6 +62,14 @@ test('an example in a docstring is found, with the code around it left out', () 
     '/**\n * What.\n *\n * @example\n * const a = 1;\n *\n * b(a);\n * @throws never\n */\nexport const x = 1;\n';
   expect(docstringExamples('a.ts', text)).toEqual([{ place: 'a.ts:4', code: 'const a = 1;\n\nb(a);' }]);
 });
+
+function allBlocks(): Block[] {
+  const pages = [...globSync('*.md'), ...globSync('docs/**/*.md')];
+  return [
+    ...pages.flatMap((file) => pageBlocks(file, readFileSync(file, 'utf8'))),
+    ...publicFiles().flatMap((file) => docstringExamples(file, readFileSync(file, 'utf8'))),
+  ];
+}
 
 function pageBlocks(file: string, text: string): Block[] {
   return [...text.matchAll(/^```ts\n([\s\S]*?)^```/gm)].map((match) => ({

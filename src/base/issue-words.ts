@@ -7,6 +7,8 @@ export interface Issue {
   readonly values?: readonly unknown[] | undefined;
   readonly maximum?: unknown;
   readonly minimum?: unknown;
+  /** The issues of each form of a union. */
+  readonly errors?: readonly (readonly Issue[])[] | undefined;
 }
 
 /** The kinds of the schemas in the words of a reader who knows JSON. */
@@ -36,10 +38,22 @@ export function issueWords(issue: Issue, value: unknown): string {
     return kind === undefined ? formless : `it must be ${kind}`;
   }
   if (isAbsent(value, issue.path)) return 'it is missing';
+  if (issue.code === 'invalid_union') return unionWords(issue.errors ?? []);
   if (issue.code === 'invalid_value') return `it must be one of ${(issue.values ?? []).map(String).join(', ')}`;
   if (issue.code === 'too_big') return `it is larger than ${String(issue.maximum)}`;
   if (issue.code === 'too_small') return `it is smaller than ${String(issue.minimum)}`;
   return formless;
+}
+
+/** Names every form that a union takes, unless one of them cannot be said in a few words. */
+function unionWords(branches: readonly (readonly Issue[])[]): string {
+  const forms = branches.map((issues) => {
+    const own = issues.find(({ path }) => path.length === 0);
+    // The part itself is not needed: no form of a union that is there is absent.
+    const words = own === undefined ? formless : issueWords(own, null);
+    return /^it must be (?:one of )?(.*)$/.exec(words)?.[1];
+  });
+  return forms.length === 0 || forms.includes(undefined) ? formless : `it must be ${[...new Set(forms)].join(', or ')}`;
 }
 
 const formless = 'it does not have the right form';

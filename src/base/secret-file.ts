@@ -30,7 +30,7 @@ export function secretFileFault(path: string, opened: Stats): SecretFileFault | 
   const isOurGroup = [process.getegid?.(), ...(process.getgroups?.() ?? [])].includes(opened.gid);
   if (isMount && isOurGroup && (opened.mode & 0o037) === 0) return undefined;
   const cure = isMount
-    ? 'Set its mode to 0440 and its group to one of this user; in Kubernetes: fsGroup and defaultMode 0400'
+    ? 'Set its mode to 0440 and its group to one of this user; in Kubernetes: fsGroup and defaultMode 256 (0400 in octal)'
     : `Run: chmod 600 ${quoted(path)}`;
   return { what: 'is accessible to other users', action: cure };
 }

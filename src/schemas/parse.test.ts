@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { parseProviderDefinition } from '../providers/parse.ts';
 import { parse } from './parse.ts';
 
-const shape = z.object({
+const shape = z.strictObject({
   metadata: z.record(z.string(), z.string()).optional(),
   name: z.string().optional().nonoptional(),
   count: z.int().optional(),
@@ -12,6 +12,7 @@ const shape = z.object({
   list: z.array(z.string()).optional(),
   role: z.enum(['reader', 'admin']).optional(),
   either: z.union([z.string(), z.array(z.string())]).optional(),
+  star: z.union([z.array(z.string()), z.literal('*')]).optional(),
 });
 const whole = { name: 'a' };
 
@@ -27,7 +28,10 @@ it.each([
   [{ ...whole, isOn: 'yes' }, 'The body at isOn is not valid: it must be true or false.'],
   [{ ...whole, list: {} }, 'The body at list is not valid: it must be a list.'],
   [{ ...whole, role: 'root' }, 'The body at role is not valid: it must be one of reader, admin.'],
-  [{ ...whole, either: 7 }, 'The body at either is not valid: it does not have the right form.'],
+  [{ ...whole, either: 7 }, 'The body at either is not valid: it must be a text, or a list.'],
+  [{ ...whole, star: 'acme' }, 'The body at star is not valid: it must be a list, or *.'],
+  [{ ...whole, star: [7] }, 'The body at star is not valid: it does not have the right form.'],
+  [{ nome: 'secret' }, 'Unknown field in the body: nome.'],
 ])('says what is wrong with %j', (value, message) => {
   expect(() => parse(shape, value, 'body')).toThrow(message);
 });

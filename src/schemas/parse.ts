@@ -11,8 +11,11 @@ import { issueWords } from '../base/issue-words.ts';
 export function parse<Shape extends z.ZodType>(shape: Shape, value: unknown, where: string): z.output<Shape> {
   const parsed = shape.safeParse(value);
   if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0];
-  if (issue?.code === 'unrecognized_keys') throw new GrantryError('invalid_request', unknownFields(where, issue.keys));
+  const { issues } = parsed.error;
+  const unknown = issues.find((each) => each.code === 'unrecognized_keys');
+  // A misspelt field is missing under its right name too. What the caller wrote says more than what the caller did not.
+  if (unknown !== undefined) throw new GrantryError('invalid_request', unknownFields(where, unknown.keys));
+  const issue = issues[0];
   if (issue === undefined) throw new GrantryError('invalid_request', `The ${where} is not valid.`);
   const place = issue.path.length === 0 ? where : `${where} at ${issue.path.join('.')}`;
   throw new GrantryError('invalid_request', `The ${place} is not valid: ${issueWords(issue, value)}.`);

@@ -98,7 +98,8 @@ const drainMs = 35_000;
  * @example
  * import { openVault } from 'grantry';
  * import { startServer } from 'grantry/server';
- * await using server = await startServer({ open: () => openVault() });
+ * const server = await startServer({ open: () => openVault() });
+ * process.once('SIGTERM', () => void server.stop());
  * console.log(server.url);
  */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {

@@ -36,7 +36,8 @@ export interface Workers extends AsyncDisposable {
  * process. Short-lived programs need none, because every caller refreshes the tokens it needs.
  *
  * @example
- * await using workers = startWorkers(vault);
+ * const workers = startWorkers(vault);
+ * process.once('SIGTERM', () => void workers.stop());
  */
 export function startWorkers(vault: Vault): Workers {
   const { open, handOut } = internalsOf(vault);

@@ -35,7 +35,7 @@ dt{color:var(--soft);flex:none}
 dd{margin:0;font-weight:600;text-align:right;overflow-wrap:anywhere;min-width:0}
 details{margin:1rem 0 0}
 summary{cursor:pointer;color:var(--soft);padding:.25rem 0;width:fit-content}
-ul{margin:.4rem 0 0;padding:0;list-style:none;max-height:12rem;overflow:auto}
+ul{margin:.4rem 0 0;padding:0;list-style:none}
 li{padding:.2rem 0;font:.86rem/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;overflow-wrap:anywhere}
 form{margin:1.6rem 0 0}
 button,.way{display:block;width:100%;padding:.8rem 1.25rem;border:0;border-radius:10px;background:var(--accent);color:var(--on);font:inherit;font-weight:600;text-align:center;text-decoration:none;overflow-wrap:anywhere;cursor:pointer}

@@ -124,6 +124,8 @@ function ownerWarning(owner: Owner | null): string | undefined {
   return `The user who gave the consent, ${owner.name ?? owner.id}, is not active at the provider any more: another one should connect.`;
 }
 
+const namedTenantsMax = 3;
+
 async function sharerWarning(
   context: VaultContext,
   definition: ProviderDefinition,
@@ -132,5 +134,12 @@ async function sharerWarning(
 ): Promise<string | undefined> {
   const sharers = row === undefined ? [] : await sharersOf(context, definition, row, told);
   if (sharers.length === 0) return undefined;
-  return `The same organisation belongs to another tenant: ${sharers.map(({ tenant }) => tenant).join(', ')}.`;
+  return `The same organisation belongs to another tenant: ${fewNames(sharers)}.`;
+}
+
+/** In a report of many grants, each of them would name all others. */
+function fewNames(keys: readonly { readonly tenant: string }[]): string {
+  const tenants = [...new Set(keys.map(({ tenant }) => tenant))];
+  const named = tenants.slice(0, namedTenantsMax).join(', ');
+  return tenants.length > namedTenantsMax ? `${named} and others` : named;
 }

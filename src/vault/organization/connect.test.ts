@@ -69,6 +69,18 @@ describe.each(databaseKinds)('after a connect, on %s', (kind) => {
     expect(await vault.health(key)).not.toHaveProperty('warning');
   });
 
+  it('of many tenants in one organisation each report names a few', async () => {
+    const { bench, vault } = await stage(kind);
+    await using _ = bench;
+    for (const each of [tenant, 'five', 'four', 'one', 'three', 'two'])
+      await vault.completeAuthorization(await consent(bench, vault, umbrella.id, { tenant: each }));
+    const report = await vault.health(key);
+    expect(report).toMatchObject({
+      status: 'healthy',
+      warning: expect.stringMatching(/: (?:\w+, ){2}\w+ and others\.$/),
+    });
+  });
+
   it('a reconnect of the same account keeps it, and one of another organisation is known by the answer', async () => {
     const { bench, vault } = await stage(kind);
     await using _ = bench;
