@@ -140,7 +140,7 @@ async function probe(
   if (isRejected) {
     if (keptBecause !== undefined) throw keptBecause;
     // The token was replaced a moment ago, so it cannot be invalid.
-    throw tokenRejected(answer, (await handOut.get(key)).accessToken);
+    throw tokenRejected(answer, (await handOut.hold(key)).accessToken);
   }
   if (response.status >= 500 || response.status === 429) {
     throw new GrantryError('provider_unavailable', `The API answered with status ${response.status}.`);
