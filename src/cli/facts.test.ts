@@ -13,7 +13,11 @@ it('shows how sure each fact is, with its source and when that was read', () => 
     source: 'https://www.zoho.com/books/api/v3/oauth/',
     read: expect.stringMatching(/^2026/),
   });
-  expect(first('missing scope')).toEqual({ fact: 'missing scope', mark: 'guess', source: '-', read: '-' });
+  // Of some sources no day is known.
+  expect(first('missing scope')).toMatchObject({ mark: 'reported', read: '2026-08' });
+  const invoice = builtInProvider('zoho_invoice');
+  const guessed = (invoice === null ? [] : factRows(invoice)).find((row) => row.fact === 'missing scope');
+  expect(guessed).toEqual({ fact: 'missing scope', mark: 'guess', source: '-', read: '-' });
   expect([...new Set(rows.map(({ fact }) => fact))]).toHaveLength(7);
 });
 
