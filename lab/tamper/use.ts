@@ -34,16 +34,23 @@ async function useGrants(round: Round): Promise<void> {
   const admin = place.holder('admin');
   for (const tenant of tenants) {
     for (const provider of providers) {
-      const status = await refreshed(round, { tenant, provider }, admin, dice.chance(0.5));
+      const { status, text } = await refreshed(round, { tenant, provider }, admin, dice.chance(0.5));
       if (made.some(isCommon) || isTouched(made, tenant, provider)) {
         report.excused += 1;
         continue;
       }
       report.judged += 1;
       if (status !== 200)
-        report.findings.add(`the untouched grant ${tenant}/${provider} got ${status} after ${aboutOf(round)}`);
+        report.findings.add(
+          `the untouched grant ${tenant}/${provider} got ${status} (${detailIn(text)}) after ${aboutOf(round)}`,
+        );
     }
   }
+}
+
+/** The words of a problem: the status alone does not tell what is missing. */
+function detailIn(text: string): string {
+  return /"detail":"([^"]{1,200})/.exec(text)?.[1] ?? 'no problem';
 }
 
 /** True if a mutation may decide what becomes of a grant. */
@@ -93,9 +100,9 @@ async function refreshed(
   { tenant, provider }: { tenant: string; provider: Provider },
   holder: Holder,
   isLong: boolean,
-): Promise<number> {
+): ReturnType<typeof call> {
   const path = `/v1/tenants/${tenant}/grants/${provider}/token${isLong ? '?min_validity=3600' : ''}`;
-  return (await call(round, 'GET', path, holder)).status;
+  return call(round, 'GET', path, holder);
 }
 
 /** True if a row may decide what becomes of a grant: it names the tenant or the provider, or the grant by its id. */
