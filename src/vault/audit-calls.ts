@@ -16,7 +16,7 @@ export interface AuditFilter {
   readonly order?: 'asc' | 'desc' | undefined;
   /** The `next` of the page before. */
   readonly cursor?: string | undefined;
-  /** Entries of one page, 1 to 1,000; 100 when left out. */
+  /** Entries of one page, 1 to 500; 100 when left out. */
   readonly limit?: number | undefined;
 }
 

@@ -116,7 +116,7 @@ async function list(context: Context, options: ListOptions): Promise<void> {
     const found: AuditEntry[] = [];
     let cursor: string | undefined;
     do {
-      const page = await vault.audit.list({ ...filter, cursor, limit: Math.min(1_000, wanted - found.length) });
+      const page = await vault.audit.list({ ...filter, cursor, limit: Math.min(500, wanted - found.length) });
       found.push(...page.items);
       cursor = page.next ?? undefined;
     } while (cursor !== undefined && found.length < wanted);

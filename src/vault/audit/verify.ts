@@ -1,5 +1,5 @@
 import { readVerifiers, seqOfText } from '../../audit/export-file.ts';
-import { type LogReport, verifyLog } from '../../audit/stream.ts';
+import { type LogKeys, type LogPart, type LogReport, verifyLog } from '../../audit/stream.ts';
 import { findHead } from '../../storage/statements/audit/head.ts';
 import { changing } from '../changing.ts';
 import type { VaultContext } from '../context.ts';
@@ -29,9 +29,21 @@ export async function verifyStored(
   const keys = readVerifiers(options.verifiers ?? (await verifiersOf(context)));
   const size = (await findHead(store.db, onlyShard))?.size ?? 0;
   const onProgress = (entries: number): void => options.onProgress?.(entries, size);
-  const report = await verifyLog(storedParts(store.db), { keys, size, seqOf: seqOfText, onProgress });
+  const report = await checkParts(storedParts(store.db), { keys, size, onProgress });
   if (report.finding !== null && context.guard.reason === null) await tellFailure(context, report.finding);
   return report;
+}
+
+/** The facts by which a log is checked. */
+export interface Known {
+  readonly keys: readonly LogKeys[];
+  readonly size: number;
+  readonly onProgress?: ((entries: number) => void) | undefined;
+}
+
+/** Checks the parts of a log. */
+export function checkParts(parts: AsyncIterable<LogPart>, known: Known): Promise<LogReport> {
+  return verifyLog(parts, { ...known, seqOf: seqOfText });
 }
 
 /** A log that fails is told in the log as well: the entry reaches every copy of it. */
