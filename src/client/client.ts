@@ -21,6 +21,7 @@ import {
   newConnectSessionSchema,
 } from '../schemas/connect-session.ts';
 import { grantPageSchema, grantSchema, storedGrantSchema } from '../schemas/grant.ts';
+import { historyPageSchema } from '../schemas/history.ts';
 import { importResultSchema } from '../schemas/import-line.ts';
 import { toJson } from '../schemas/json.ts';
 import { organizationsSchema } from '../schemas/organizations.ts';
@@ -254,6 +255,9 @@ export class RemoteVault implements GrantryClient {
 
   readonly budget: Vault['budget'] = async (key) =>
     (await this.#ofGrant('GET', key, budgetAnswerSchema, { below: '/budget' })).budget;
+
+  readonly history: Vault['history'] = async (key, options = {}) =>
+    this.#ofGrant('GET', key, historyPageSchema, { below: '/history', query: { ...options } });
 
   readonly recover: Vault['recover'] = async (key) => this.#ofGrant('POST', key, recoverySchema, { below: '/recover' });
 

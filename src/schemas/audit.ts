@@ -5,7 +5,7 @@ import { list, thing, time } from './thing.ts';
 export const actorKinds = ['key', 'user', 'worker', 'session'] as const;
 export const auditOutcomes = ['ok', 'failed', 'refused'] as const;
 
-const actor = z
+export const auditActorSchema = z
   .object({
     kind: z.enum(actorKinds),
     /** The id of an API key, the name of a user of the machine, the owner of workers, or the id of a connect session. */
@@ -16,7 +16,7 @@ const actor = z
     description: 'Who did it: an API key, a user of the machine, a worker, or the browser of a connect session.',
   });
 
-const details: z.ZodType<
+export const auditDetailsSchema: z.ZodType<
   Readonly<Record<string, string | number | boolean | null>>,
   Record<string, string | number | boolean | null>
 > = z
@@ -52,7 +52,7 @@ export const auditEntrySchema = thing(
     /** The place in the log, from 0, without gaps. */
     seq: z.int().meta({ description: 'The place in the log, from 0, without gaps.' }),
     at: time,
-    actor,
+    actor: auditActorSchema,
     /** The place it came from: `cli`, `library`, `worker`, `browser`, or `http` and the address of the caller. */
     source: z.string().meta({
       description:
@@ -75,7 +75,9 @@ export const auditEntrySchema = thing(
     firstAt: time.nullable(),
     lastAt: time.nullable(),
     /** `null` if there are none, or the tenant was shredded. */
-    details: details.nullable().meta({ description: '`null` if there are none, or the tenant was shredded.' }),
+    details: auditDetailsSchema
+      .nullable()
+      .meta({ description: '`null` if there are none, or the tenant was shredded.' }),
   },
 );
 

@@ -78,3 +78,11 @@ export interface AuditCalls {
    */
   prove(seq: number): Promise<AuditProof>;
 }
+
+/** A place in a grant's life, and the number of lines from there. */
+export interface HistoryOptions {
+  /** The `next` of the page before. */
+  readonly cursor?: string | undefined;
+  /** Entries of the audit log that one page covers, 1 to 500; 100 when left out. */
+  readonly limit?: number | undefined;
+}

@@ -5,13 +5,14 @@ import type { ProviderDefinition } from '../providers/definition.ts';
 import type { App, AppInput, StoredApp } from '../schemas/app.ts';
 import type { TokenBudget } from '../schemas/budget.ts';
 import type { Grant, GrantPage, StoredTokens, TokensInput } from '../schemas/grant.ts';
+import type { HistoryPage } from '../schemas/history.ts';
 import type { ImportResult } from '../schemas/import-line.ts';
 import type { Organizations } from '../schemas/organizations.ts';
 import type { ProviderSummary } from '../schemas/provider.ts';
 import type { AdoptReport, HealthReport, RecoverReport } from '../schemas/reports.ts';
 import type { Slots } from '../schemas/slots.ts';
 import type { AccessToken } from '../schemas/token.ts';
-import type { AuditCalls } from './audit-calls.ts';
+import type { AuditCalls, HistoryOptions } from './audit-calls.ts';
 import type { AuthorizeInput, GetAccessTokenOptions, GrantFilter, StartedAuthorization } from './call-types.ts';
 import type { Disconnected } from './disconnected.ts';
 import type { KeyCalls } from './key-calls.ts';
@@ -25,13 +26,14 @@ export type { App, AppInput, StoredApp } from '../schemas/app.ts';
 export type { AuditCheckpoint, AuditEntry, AuditPage, AuditProof } from '../schemas/audit.ts';
 export type { TokenBudget } from '../schemas/budget.ts';
 export type { Grant, GrantPage, GrantReason, StoredTokens, TokensInput } from '../schemas/grant.ts';
+export type { HistoryItem, HistoryPage } from '../schemas/history.ts';
 export type { ImportResult } from '../schemas/import-line.ts';
 export type { Organization, Organizations } from '../schemas/organizations.ts';
 export type { ProviderSummary } from '../schemas/provider.ts';
 export type { AdoptReport, HealthReport, RecoverReport } from '../schemas/reports.ts';
 export type { Slots } from '../schemas/slots.ts';
 export type { AccessToken } from '../schemas/token.ts';
-export type { AuditCalls, AuditFilter, AuditVerifyOptions } from './audit-calls.ts';
+export type { AuditCalls, AuditFilter, AuditVerifyOptions, HistoryOptions } from './audit-calls.ts';
 export type { AuthorizeInput, GetAccessTokenOptions, GrantFilter, StartedAuthorization } from './call-types.ts';
 export type { Disconnected } from './disconnected.ts';
 export type { GrantEvent, SlotsEvent, VaultEvent, VaultEventType } from './event-types.ts';
@@ -333,6 +335,16 @@ export interface Vault extends AsyncDisposable {
    * if (budget !== null) console.log(`${budget.used} of ${budget.requests} used`);
    */
   budget(key: GrantKey): Promise<TokenBudget | null>;
+  /**
+   * Tells a grant's life, the newest first: its changes with their actors, its refreshes, and who had its tokens in which
+   * minute. It also answers who ended a grant, and why.
+   *
+   * @throws {GrantryError} `invalid_request`
+   *
+   * @example
+   * const { items } = await vault.history({ tenant: 'acme', provider: 'zoho_crm' });
+   */
+  history(key: GrantKey, options?: HistoryOptions): Promise<HistoryPage>;
   /**
    * The reason why this database refreshes nothing, or null. See {@link Vault.adopt}.
    *

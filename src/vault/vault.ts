@@ -21,6 +21,8 @@ import type {
   GetAccessTokenOptions,
   Grant,
   HealthReport,
+  HistoryOptions,
+  HistoryPage,
   ImportResult,
   Organizations,
   RecoverReport,
@@ -209,6 +211,11 @@ export class OpenVault implements Vault {
 
   async budget(key: GrantKey): Promise<TokenBudget | null> {
     return (await import('./refresh/budget.ts')).budgetOf(this.#open(), key);
+  }
+
+  async history(key: GrantKey, options?: HistoryOptions): Promise<HistoryPage> {
+    await this.#handOuts.write();
+    return (await import('./audit/history.ts')).historyOf(this.#open(), key, options);
   }
 
   get quarantine(): string | null {

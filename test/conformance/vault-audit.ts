@@ -15,6 +15,28 @@ interface Setup {
 
 const key = { tenant: 'acme', provider: 'strict' };
 
+export const historyCase = {
+  "tells a grant's life": async ({ vault, bench, remote }: Setup) => {
+    await bench.connect(vault);
+    await vault.getAccessToken(key);
+    await vault.disconnect(key);
+    const { items, next } = await vault.history(key);
+    expect(next).toBeNull();
+    const actions = items.map(({ action }) => action);
+    expect(actions).toEqual(
+      expect.arrayContaining([
+        'grant.stored',
+        'refresh.saved',
+        'grant.refreshed',
+        'token.handed_out',
+        'grant.disconnected',
+      ]),
+    );
+    const end = items.find(({ action }) => action === 'grant.disconnected');
+    expect(end?.actor?.kind).toBe(remote ? 'key' : 'user');
+  },
+};
+
 export const auditCases = {
   'audit.list': {
     'tells changes and hand-outs, the newest first, and by filter': async ({ vault, bench, remote }: Setup) => {

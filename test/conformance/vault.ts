@@ -9,7 +9,7 @@ import type { ImportResult, Vault } from '../../src/vault/types.ts';
 import { type Bench, user } from '../support/bench.ts';
 import { refuses } from '../support/refuses.ts';
 import { appCases, providerCases } from './vault-apps.ts';
-import { auditCases } from './vault-audit.ts';
+import { auditCases, historyCase } from './vault-audit.ts';
 import { grantCases } from './vault-grants.ts';
 import { keyCases } from './vault-keys.ts';
 
@@ -43,6 +43,7 @@ async function zohoGrant(bench: Bench, vault: Vault, provider: string, scopes: s
 export const cases: Readonly<Record<Method, Readonly<Record<string, (setup: Setup) => Promise<void>>>>> = {
   ...appCases,
   ...auditCases,
+  history: historyCase,
   ...grantCases,
   ...providerCases,
   ...keyCases,

@@ -11,7 +11,7 @@ import { epilogue } from '../options.ts';
 import { organizationText } from '../organizations.ts';
 import { noteQuarantine } from '../quarantine.ts';
 import { minute, stateText } from '../terminal/present.ts';
-import { printFields } from '../terminal/table.ts';
+import { printFields, printTable } from '../terminal/table.ts';
 import { allGrants } from './list.ts';
 
 export function define(command: Command): void {
@@ -20,10 +20,12 @@ export function define(command: Command): void {
     .argument('<tenant>', 'the tenant, or . for the current one')
     .argument('<provider>', 'the provider, such as zoho_crm')
     .option('--account <name>', 'the account, when the tenant has several at this provider')
-    .addHelpText('after', epilogue('Example:\n  grantry show acme zoho_crm'))
-    .action(async (tenant: string, provider: string, options: { account?: string }) =>
-      show(contextOf(command), tenant, provider, options.account),
-    );
+    .option('--history', 'its life instead: changes, refreshes and hand-outs, the newest first')
+    .addHelpText('after', epilogue('Examples:\n  grantry show acme zoho_crm\n  grantry show acme zoho_crm --history'))
+    .action(async (tenant: string, provider: string, options: { account?: string; history?: boolean }) => {
+      if (options.history === true) await showHistory(contextOf(command), tenant, provider, options.account);
+      else await show(contextOf(command), tenant, provider, options.account);
+    });
 }
 
 async function show(context: Context, given: string, provider: string, account: string | undefined): Promise<void> {
@@ -64,6 +66,33 @@ async function show(context: Context, given: string, provider: string, account: 
     ),
     ...Object.entries(grant.metadata).map(([name, value]) => [`metadata.${name}`, metadataText(value)] as const),
   ]);
+}
+
+/** Lines of a life that one screen or two can hold. */
+const linesShown = 100;
+
+async function showHistory(
+  context: Context,
+  given: string,
+  provider: string,
+  account: string | undefined,
+): Promise<void> {
+  const key = checkKey({ tenant: await resolveTenant(context, given), provider, account });
+  await using vault = await openContextVault(context);
+  const { items, next } = await vault.history(key, { limit: linesShown });
+  if (context.output.json) return context.output.printJson(items.map((item) => toJson(item)));
+  if (items.length === 0 && (await vault.grants.get(key)) === null) throw await noGrant(vault, key);
+  printTable(context.output, items, {
+    TIME: ({ at }) => at.toISOString().slice(0, 19).replace('T', ' '),
+    GEN: ({ generation }) => (generation === null ? '-' : String(generation)),
+    WHAT: ({ action, count }) => (count === null || count === 1 ? action : `${action} ×${count}`),
+    OUTCOME: ({ outcome, reason, tookMs }) =>
+      [outcome, reason, tookMs === null ? null : `${tookMs} ms`].filter((word) => word !== null).join(' '),
+    WHO: ({ actor }) => (actor === null ? '-' : `${actor.kind} ${actor.name ?? actor.id}`),
+    FROM: ({ source }) => source ?? '-',
+  });
+  if (next !== null)
+    context.output.note(`Older lines: grantry audit list --tenant ${key.tenant} --provider ${provider}`);
 }
 
 function budgetText({ used, requests, windowSeconds, nextAt }: TokenBudget): string {

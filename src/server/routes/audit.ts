@@ -1,11 +1,12 @@
 import { z } from 'zod';
 import { limits } from '../../base/limits.ts';
 import { auditCheckpointSchema, auditPageSchema, auditProofSchema } from '../../schemas/audit.ts';
+import { historyPageSchema } from '../../schemas/history.ts';
 import { toJson } from '../../schemas/json.ts';
 import { pageToJson } from '../../schemas/page.ts';
 import { accountField, providerField, tenantField, time } from '../../schemas/thing.ts';
 import { defineRoute, type Route } from '../route.ts';
-import { pageQuery } from '../schemas.ts';
+import { accountQuery, grantParams, pageQuery } from '../schemas.ts';
 
 const listQuery = pageQuery.extend({
   tenant: tenantField.optional(),
@@ -40,6 +41,23 @@ export const auditRoutes: readonly Route[] = [
     query: listQuery,
     answers: { 200: { description: 'One page of entries.', schema: auditPageSchema } },
     run: async ({ context, query }) => ({ status: 200, body: pageToJson(await context.vault().audit.list(query)) }),
+  }),
+  defineRoute({
+    method: 'get',
+    path: '/v1/tenants/{tenant}/grants/{provider}/history',
+    tag: 'Audit',
+    summary: "Tell a grant's life",
+    description:
+      'Tells the changes of a grant with their actors, its refreshes, and who had its tokens in which minute, the newest ' +
+      'first.',
+    action: 'see_audit',
+    params: grantParams,
+    query: accountQuery.extend(pageQuery.shape),
+    answers: { 200: { description: 'One page of it.', schema: historyPageSchema } },
+    run: async ({ context, params: { tenant, provider }, query: { account, ...page } }) => {
+      const history = await context.vault().history({ tenant, provider, account }, page);
+      return { status: 200, body: pageToJson(history) };
+    },
   }),
   defineRoute({
     method: 'get',

@@ -191,3 +191,18 @@ export async function countRefusals(
   const tried = await grantsOf(recent(['saved', 'parked', 'refused'], attemptsReadMax), decided);
   return { tried, refused, failed: 0 };
 }
+
+/** The attempts of a grant that were not removed, newest first. */
+export async function attemptsOfGrant(
+  db: Reader,
+  { tenant, grantId, limit }: { tenant: string; grantId: string; limit: number },
+): Promise<AttemptRow[]> {
+  return db
+    .selectFrom('grantry_attempts')
+    .selectAll()
+    .where('tenant', '=', tenant)
+    .where('grant_id', '=', grantId)
+    .orderBy('fence', 'desc')
+    .limit(limit)
+    .execute();
+}
