@@ -147,6 +147,20 @@ async function benchTokens(
   ];
 }
 
+/** Hand-outs with the audit log beside hand-outs without it, on SQLite. */
+async function benchAudit(load: ChildProcess, api: string): Promise<Aim[]> {
+  const start = async (audit: 'batched' | 'strict' | 'none') => {
+    const home = mkdtempSync(join(tmpdir(), 'grantry-bench-server-'));
+    homes.push(home);
+    return startChild({ role: 'grantry', home, database: `sqlite:${home}/grantry.db`, api, audit });
+  };
+  const without = tokensOf(await start('none'), 'without an audit log');
+  const batched = await compare(load, without, tokensOf(await start('batched'), 'batched audit log'));
+  const strict = await compare(load, without, tokensOf(await start('strict'), 'strict audit log'));
+  process.stdout.write(`\nstrict beside none, by rate: ${strict.rate.toFixed(3)}\n`);
+  return [{ what: 'tokens with the batched audit log beside those without', value: batched.rate, least: 0.9 }];
+}
+
 function tokensOf({ child, started: { port, key } }: { child: ChildProcess; started: Started }, name: string) {
   return { name, child, port, request: get(tokenPath, key) };
 }
@@ -230,7 +244,10 @@ try {
     const grantry = await startChild({ role: 'grantry', home, database, api });
     aims.push(...(await benchTokens(load, grantry, name)));
     aims.push(...(await benchHanging(grantry.started, (ms) => measure(load, tokensOf(grantry, name), ms), name)));
-    if (name === 'sqlite') aims.push(...(await benchProxy(load, grantry, api)), ...(await benchStreams(grantry)));
+    if (name === 'sqlite') {
+      aims.push(...(await benchAudit(load, api)));
+      aims.push(...(await benchProxy(load, grantry, api)), ...(await benchStreams(grantry)));
+    }
     grantry.child.kill('SIGINT');
   });
 } finally {

@@ -6,10 +6,18 @@ import { Client } from 'pg';
 import { Agent, request as undiciRequest } from 'undici';
 import { openVault } from '../../src/index.ts';
 import { startServer } from '../../src/server/index.ts';
+import { internalsOf } from '../../src/vault/internals.ts';
 import { crowd } from './crowd.ts';
 
 export type ServerOrder =
-  | { readonly role: 'grantry'; readonly home: string; readonly database: string; readonly api: string }
+  | {
+      readonly role: 'grantry';
+      readonly home: string;
+      readonly database: string;
+      readonly api: string;
+      /** `none` takes the log out, for comparison. */
+      readonly audit?: 'batched' | 'strict' | 'none';
+    }
   | { readonly role: 'bare'; readonly headers: Record<string, string>; readonly body: string }
   | { readonly role: 'pass'; readonly api: string }
   | { readonly role: 'api' };
@@ -82,6 +90,7 @@ async function startGrantry({
   home,
   database,
   api: origin,
+  audit = 'batched',
 }: Extract<ServerOrder, { role: 'grantry' }>): Promise<Started> {
   const definition = {
     id: 'bench',
@@ -96,7 +105,9 @@ async function startGrantry({
     rootKey: `file:${home}/root.key`,
     providers: [definition, hanging],
     unsafeAllowLoopbackProviders: 'the API of the bench is on this machine',
+    auditHandOuts: audit === 'strict' ? 'strict' : 'batched',
   });
+  if (audit === 'none') Reflect.set(internalsOf(vault).open(), 'audit', undefined);
   const server = await startServer({
     open: () => Promise.resolve(vault),
     port: 0,
