@@ -85,8 +85,8 @@ function layoutOf(keys: readonly string[], depth: number): Layout {
   const last = layouts.get(place);
   if (last?.keys.length === keys.length && last.keys.every((key, index) => key === keys[index])) return last;
   // The default order of `sort` is that of UTF-16 code units.
-  const members = keys.toSorted().map((key, index) => ({ key, opening: `${index === 0 ? '{' : ','}${text(key)}:` }));
-  const made: Layout = { keys, members };
+  const ordered = keys.toSorted().map((key, index) => ({ key, opening: `${index === 0 ? '{' : ','}${text(key)}:` }));
+  const made: Layout = { keys, members: ordered };
   if (keys.length <= remembersMembersMax) layouts.set(place, made);
   return made;
 }

@@ -10,6 +10,7 @@ import { type Available, publicKeyObject, type SignatureType, type SigningKey, t
 import type { NoteSigner, NoteVerifier } from './note.ts';
 
 const timeBytes = 8;
+const nameBytesMax = 255;
 
 /**
  * Makes a signer of checkpoints at a time, in whole seconds since 1970. With ML-DSA-44 a time of 0 makes no statement that
@@ -66,11 +67,11 @@ function cosignedMessage(type: SignatureType, name: string, time: number, text: 
  * origin, start 0, size, root. Names carry their length in one byte, so a longer name cannot be signed.
  */
 function subtreeMessage(name: string, time: number, { origin, size, root }: Checkpoint): Buffer | undefined {
-  const [cosigner, log] = [Buffer.from(name), Buffer.from(origin)];
-  if (cosigner.length > 255 || log.length > 255) return undefined;
+  const [own, log] = [Buffer.from(name), Buffer.from(origin)];
+  if (own.length > nameBytesMax || log.length > nameBytesMax) return undefined;
   const label = Buffer.from('subtree/v1\n\0');
-  const lengths = [Buffer.of(cosigner.length), Buffer.of(log.length)] as const;
-  return Buffer.concat([label, lengths[0], cosigner, uint64(time), lengths[1], log, uint64(0), uint64(size), root]);
+  const names = { own: [Buffer.of(own.length), own], log: [Buffer.of(log.length), log] };
+  return Buffer.concat([label, ...names.own, uint64(time), ...names.log, uint64(0), uint64(size), root]);
 }
 
 function uint64(value: number): Buffer {

@@ -13,9 +13,9 @@ interface TypeFacts {
   /** The identifier byte of the type. */
   readonly byte: number;
   readonly publicKeyBytes: number;
-  /** What stands before the bytes of a public key in DER (SubjectPublicKeyInfo). */
+  /** The DER before the bytes of a public key (SubjectPublicKeyInfo), in hexadecimal. */
   readonly spki: string;
-  /** What stands before the 32 bytes of a seed in DER (PKCS #8). */
+  /** The DER before the 32 bytes of a seed (PKCS #8), in hexadecimal. */
   readonly pkcs8: string;
 }
 
@@ -133,7 +133,9 @@ function typesOf(byte: number | undefined): SignatureType | undefined {
 /** Node.js before 24.6 and builds with an older OpenSSL refuse the form of an ML-DSA key, which is well-formed here. */
 function ifAvailable(type: SignatureType, make: () => KeyObject): KeyObject | undefined {
   try {
-    return make();
+    const key = make();
+    // Between 24.5 and 24.6 OpenSSL reads the key and Node.js cannot use it.
+    return type !== 'ml-dsa-44-cosignature' || String(key.asymmetricKeyType) === 'ml-dsa-44' ? key : undefined;
   } catch (error) {
     if (type === 'ml-dsa-44-cosignature') return undefined;
     throw error;

@@ -31,7 +31,7 @@ export async function inclusionProof(read: HashReader, index: number, size: numb
     if (index < middle) end = middle;
     else start = middle;
   }
-  return rootsOf(read, spans.reverse());
+  return rootsOf(read, spans.toReversed());
 }
 
 /** Makes the proof that the tree of `to` leaves continues the tree of `from` leaves. Empty if `from` is 0 or equals `to`. */
@@ -48,7 +48,7 @@ export async function consistencyProof(read: HashReader, from: number, to: numbe
   }
   // The verifier has the root of the whole older tree already.
   if (start > 0) spans.push({ start, end });
-  return rootsOf(read, spans.reverse());
+  return rootsOf(read, spans.toReversed());
 }
 
 /** Computes the root of the first `size` leaves from stored hashes. */

@@ -20,7 +20,7 @@ export interface Finding {
 /** The result for one signed head. */
 export type Verdict = { readonly ok: true } | { readonly ok: false; readonly finding: Finding };
 
-/** How a verifier reads entries. */
+/** The way in which a verifier reads entries. */
 export interface VerifierOptions {
   /** Reads the number of an entry. Returns `undefined` if it has none. */
   readonly seqOf: (entry: string) => number | undefined;

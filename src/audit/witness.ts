@@ -60,8 +60,11 @@ export function parseAddCheckpoint(body: string): AddCheckpoint | undefined {
 }
 
 /**
- * Decides on a request, in the order of tlog-witness: 400 malformed, 404 unknown log, 403 no signature of the log, 400 old
- * size larger than the new one, 409 another old size or another root of the same size, 422 no consistency, 200.
+ * Decides on a request, in the order of tlog-witness:
+ *
+ * - 400 for a malformed body, 404 for an unknown log, 403 without a true signature of the log
+ * - 400 for an old size above the new one, 409 for an old size that is not the last
+ * - 409 for another root of the same size, 422 for a proof that does not hold
  *
  * A rewritten log is refused although it is signed with the real key: no proof leads to it.
  */

@@ -58,6 +58,16 @@ export function readerOf(leaves: readonly Hash[]): HashReader {
   };
 }
 
+const mlDsa = signingKey('probe', 'ml-dsa-44-cosignature', Buffer.alloc(32));
+
+/** True if this Node.js has ML-DSA-44; the oldest supported one has not. */
+export const hasMlDsa = mlDsa.ok;
+
+/** The types with a time that this Node.js can sign. */
+export const timedTypes: readonly SignatureType[] = hasMlDsa
+  ? ['ed25519-cosignature', 'ml-dsa-44-cosignature']
+  : ['ed25519-cosignature'];
+
 /** A key that its name and type decide. */
 export function keyFor(name: string, type: SignatureType = 'ed25519', salt = ''): SigningKey {
   const made = signingKey(name, type, createHash('sha256').update(`${name} ${salt}`).digest());
