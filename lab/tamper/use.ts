@@ -48,7 +48,7 @@ async function useGrants(round: Round): Promise<void> {
   }
 }
 
-/** The words of a problem: the status alone does not tell what is missing. */
+/** The words of a problem: its status does not tell what is missing. */
 function detailIn(text: string): string {
   return /"detail":"([^"]{1,200})/.exec(text)?.[1] ?? 'no problem';
 }

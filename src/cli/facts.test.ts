@@ -21,7 +21,7 @@ it('shows how sure each fact is, with its source and when that was read', () => 
   expect([...new Set(rows.map(({ fact }) => fact))]).toHaveLength(7);
 });
 
-it('gives the date of a source as it is in the definition, and no day that nobody noted', () => {
+it('gives the date of a source as it is in the definition, and invents no day', () => {
   for (const id of builtInProviderIds) {
     const definition = builtInProvider(id);
     if (definition === null) continue;

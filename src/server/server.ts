@@ -28,7 +28,7 @@ import { checkPublicUrl, ownPublicUrl } from './public-url.ts';
 import { keepTelling, refusalOf, tellRefusals } from './refusals.ts';
 import { Metrics } from './telemetry/metrics.ts';
 import { findTracer } from './telemetry/tracing.ts';
-import { Watch } from './telemetry/watch.ts';
+import { Watch, type WatchOptions } from './telemetry/watch.ts';
 import { VaultHolder } from './vault-holder.ts';
 
 /** The meter and tracer of a server, to be passed on to `openVault`. */
@@ -146,13 +146,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     strangers: new Strangers(),
   };
   const refusals = new Refusals();
-  const watch = new Watch({
-    world,
-    logger,
-    metrics,
-    tracer,
-    refused: (note, response) => refusals.add(refusalOf(note, response), world.now()),
-  });
+  const refused: WatchOptions['refused'] = (note, response) => refusals.add(refusalOf(note, response), world.now());
+  const watch = new Watch({ world, logger, metrics, tracer, refused });
   const draining = (): boolean => running.signal.aborted;
   server.on('request', makeHandler(context, { version: options.version ?? '0', draining, watch }));
   const notes = Promise.all([keepUp(context, running.signal), keepTelling(context, refusals, running.signal)]);

@@ -21,7 +21,7 @@ afterEach(async () => {
 const size = 600;
 const last = size - 1;
 
-/** Statements of somebody who can write every table, and the entry that the check must name. */
+/** Statements of an attacker who can write every table, and the entry that the check must name. */
 const changes: Readonly<Record<string, { readonly text: string; readonly seq: number }>> = {
   'an edited action': { text: `update grantry_audit_entries set action = 'app.removed' where seq = 300`, seq: 300 },
   'an edited time': { text: 'update grantry_audit_entries set at = at + 1 where seq = 0', seq: 0 },
