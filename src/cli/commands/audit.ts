@@ -75,6 +75,34 @@ export function define(command: Command): void {
     .argument('<seq>', 'the number of the entry')
     .addHelpText('after', epilogue('Example:\n  grantry audit prove 4711'))
     .action(async (seq: string, _options: unknown, leaf: Command) => prove(contextOf(leaf), seq));
+  command
+    .command('witness')
+    .summary('have a witness sign the log, or be a witness')
+    .description(
+      'Has a witness sign the log as it is (C2SP tlog-witness), and prints the checkpoint with its signature. A witness ' +
+        'refuses a log that was rewritten, even with the real key. With --listen it is a small witness itself.',
+    )
+    .argument('[url]', 'the address of the witness, before /add-checkpoint')
+    .option('--key-file <file>', 'public keys: of the witness, or with --listen of the logs')
+    .option('--listen <port>', 'be a witness at this port of 127.0.0.1')
+    .option('--state <file>', 'with --listen: the file with what was signed, and the key')
+    .option('--name <name>', 'with --listen: the name of a new witness', 'grantry-witness')
+    .addHelpText(
+      'after',
+      epilogue(
+        'Examples:\n  grantry audit witness http://127.0.0.1:8090 --key-file witness.pub\n  grantry audit witness --listen 8090 --state witness.json --key-file audit.pub',
+      ),
+    )
+    .action(async (url: string | undefined, options: WitnessOptions, leaf: Command) =>
+      witness(contextOf(leaf), url, options),
+    );
+}
+
+interface WitnessOptions {
+  keyFile?: string;
+  listen?: string;
+  state?: string;
+  name: string;
 }
 
 function defineList(command: Command): void {
@@ -241,4 +269,18 @@ async function prove(context: Context, text: string): Promise<void> {
   if (!/^\d{1,15}$/.test(text)) throw usageError('An entry has a whole number from 0.');
   await using vault = await openContextVault(context);
   context.output.printJson(toJson(await vault.audit.prove(Number(text))));
+}
+
+async function witness(context: Context, url: string | undefined, options: WitnessOptions): Promise<void> {
+  const { keyFile, listen, state, name } = options;
+  if (keyFile === undefined) throw usageError('--key-file is missing.');
+  const keys = await keysIn(keyFile);
+  const { askWitness, beWitness } = await import('../audit/witness.ts');
+  if (listen === undefined) {
+    if (url === undefined) throw usageError('Name the address of a witness, or --listen PORT.');
+    return askWitness(context, url, keys);
+  }
+  if (url !== undefined || state === undefined) throw usageError('--listen wants --state FILE, and no address.');
+  if (!/^\d{1,5}$/.test(listen) || Number(listen) > 65_535) throw usageError('--listen wants a port from 0 to 65535.');
+  await beWitness(context, { port: Number(listen), file: state, name, logKeys: keys });
 }
