@@ -52,6 +52,7 @@ const groups: Readonly<Record<string, Readonly<Record<string, Entry>>>> = {
       load: () => import('./commands/adopt.ts'),
     },
     doctor: { summary: 'check this installation and report what to do', load: () => import('./commands/doctor.ts') },
+    scan: { summary: 'find leaked tokens and keys in files and in git', load: () => import('./commands/scan.ts') },
   },
   'Server:': {
     serve: { summary: 'run the HTTP server and its workers', load: () => import('./commands/serve.ts') },

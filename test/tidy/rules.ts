@@ -11,6 +11,7 @@ import { revealDoors } from './reveal-doors.ts';
 /** The rooms of `src/` that each room may import. Arrows point down, never up or sideways. */
 const mayImport: Readonly<Record<string, readonly string[]>> = {
   base: [],
+  leaks: ['base'],
   crypto: ['base'],
   storage: ['base'],
   providers: ['base'],
@@ -31,10 +32,11 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     'server',
     'simulator',
     'client',
+    'leaks',
   ],
   client: ['base', 'providers', 'schemas', 'vault'],
   simulator: ['base', 'providers'],
-  adapters: ['base', 'providers', 'vault', 'client'],
+  adapters: ['base', 'providers', 'vault', 'client', 'leaks'],
 };
 
 /**
@@ -88,7 +90,7 @@ const floors: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['terminal'],
     ['desk/tenant-file.ts'],
     ['.'],
-    ['import', 'doctor'],
+    ['import', 'doctor', 'scan'],
     ['commands/app.ts', 'commands/connect.ts', 'commands/list.ts'],
     ['desk'],
     ['desk/health', 'desk/onboard'],
