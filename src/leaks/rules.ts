@@ -57,7 +57,7 @@ const rulesByPlace: readonly LeakRule[] = [
   {
     id: 'grantry_root_key',
     title: 'a root key of Grantry beside its name',
-    pattern: new RegExp(`\\broot_?key["']?\\s{0,4}[:=]\\s{0,4}["']?(${rootKeyText})(?:[^\\w+/=-]|$)`, 'gi'),
+    pattern: new RegExp(`root_?key["']?\\s{0,4}[:=]\\s{0,4}["']?(${rootKeyText})(?:[^\\w+/=-]|$)`, 'gi'),
     keywords: ['root_key', 'rootkey'],
   },
   {

@@ -6,9 +6,10 @@ import { leakRules } from './rules.ts';
  * compile this file.
  */
 
-/** A message of a rule in English. */
+/** A message of a rule by language; Grantry's are in English. */
 export interface RuleMessage {
   en(): string;
+  [language: string]: () => string;
 }
 
 /** A message as secretlint passes it back to the report. */
