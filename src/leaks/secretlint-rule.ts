@@ -19,7 +19,7 @@ export interface TranslatedMessage {
   data: Record<string, unknown> | undefined;
 }
 
-/** What secretlint gives a rule for one file. */
+/** The context in which secretlint runs a rule on one file. */
 export interface RuleContext {
   createTranslator(messages: Record<string, RuleMessage>): (messageId: string) => TranslatedMessage;
   report(finding: { message: TranslatedMessage; range: readonly [start: number, end: number] }): void;

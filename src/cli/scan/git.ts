@@ -143,7 +143,7 @@ function refuse(args: readonly string[], { code, error }: Ending): void {
 }
 
 function gitFailed(command: string): GrantryError {
-  return new GrantryError('invalid_request', `git ${command} failed: this may not be a git repository.`, {
+  return new GrantryError('invalid_request', `The command git ${command} failed: this may not be a git repository.`, {
     action: 'Run the command in a working copy of git, and check it with: git status.',
   });
 }
