@@ -55,6 +55,8 @@ interface Printed {
   findings: { file: string; line: number; rule: string; sha256: string; fingerprint: string }[];
   allowed: object[];
   expired: object[];
+  files: number;
+  passed_over: number;
 }
 
 async function scanJson(...args: string[]): Promise<Printed> {
@@ -149,8 +151,16 @@ describe('the history', () => {
     write('empty.txt', '');
     write('last.txt', token);
     commit();
-    const { findings } = await scanJson('--history');
+    const { findings, files, passed_over } = await scanJson('--history');
     expect(findings.map(({ file, line }) => `${file}:${line}`).toSorted()).toEqual(['large.txt:30001', 'last.txt:1']);
+    // .gitignore, the empty file, and the two with a secret; the picture has no text.
+    expect({ files, passed_over }).toEqual({ files: 4, passed_over: 1 });
+  });
+
+  test('without the program git is not scanned', async () => {
+    const { code, stderr } = await home.run(['scan', '--history'], { cwd: folder, env: { PATH: '/nowhere' } });
+    expect(code).toBe(3);
+    expect(stderr).toContain('The program git is not found.');
   });
 
   test('outside of git is a mistake', async () => {

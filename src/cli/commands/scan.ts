@@ -33,7 +33,7 @@ export function define(command: Command): void {
     .option('--install-hook', 'write a pre-commit hook that runs grantry scan --staged, and scan nothing')
     .addHelpText(
       'after',
-      epilogue(`The exit code is 8 if something was found. ${allowListName} beside the root of the repository allows single findings until a day.
+      epilogue(`The exit code is 8 if something was found. ${allowListName} in the root of the repository allows single findings until a day.
 
 Examples:
   grantry scan

@@ -70,8 +70,11 @@ export class ObjectReader implements AsyncDisposable {
   async *blob(id: string): AsyncGenerator<Uint8Array> {
     this.#child.stdin.write(`${id}\n`);
     const [, kind, size] = (await this.#line()).split(' ');
-    // An object that is missing, as in a partial clone, has no size.
-    if (size === undefined) return;
+    if (size === undefined) {
+      throw new GrantryError('invalid_request', `The object ${id} is missing from this clone, so it was not scanned.`, {
+        action: 'Scan a whole clone, and check it with: git fsck.',
+      });
+    }
     let left = Number(size) + 1;
     try {
       while (left > 0) {

@@ -15,7 +15,7 @@ const overlapChars = 16_384;
 /** As many bytes as git looks at. */
 const probeBytes = 8_000;
 
-/** Cuts a file into pieces that overlap. A binary file has none; text in UTF-16 is text. */
+/** Cuts a file into pieces that overlap. An empty file is one empty piece. A binary file has none; text in UTF-16 is text. */
 export async function* piecesOf(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Piece> {
   let decoder: TextDecoder | null = null;
   let text = '';
@@ -34,7 +34,7 @@ export async function* piecesOf(chunks: AsyncIterable<Uint8Array>): AsyncGenerat
     }
   }
   text += decoder?.decode() ?? '';
-  if (text !== '') yield { text, linesBefore, ownEnd: text.length };
+  yield { text, linesBefore, ownEnd: text.length };
 }
 
 /** Counts the line ends before a place of a text. */

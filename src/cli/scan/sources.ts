@@ -66,9 +66,10 @@ export async function* stagedFiles(git: Git, objects: ObjectReader, paths: reado
 
 /** Every content that a branch, a tag or a stash reaches, each once. */
 export async function* historyFiles(git: Git, objects: ObjectReader, paths: readonly string[]): AsyncGenerator<Source> {
-  for await (const line of git.records(['rev-list', '--objects', '--all', '--', ...paths], '\n')) {
+  const args = ['rev-list', '--objects', '--filter=object:type=blob', '--all', '--', ...paths];
+  for await (const line of git.records(args, '\n')) {
     const space = line.indexOf(' ');
-    // A commit has no name; a directory is read as nothing.
+    // The newest commits are listed too, without a name.
     if (space > 0 && space < line.length - 1) yield blobSource(objects, line.slice(0, space), line.slice(space + 1));
   }
 }
