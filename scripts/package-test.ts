@@ -10,7 +10,7 @@ import { root } from './steps.ts';
 
 const packedBytesMax = 2_000_000;
 const allowedFiles =
-  /^(?:package\.json|LICENSE|README\.md|CHANGELOG\.md|SECURITY\.md|bin\/(?:grantry\.js|package\.json)|dist\/.+\.(?:js|d\.ts)|docs\/(?:decisions\/|images\/)?[\w.-]+\.(?:md|svg)|examples\/[\w-]+\.ts|dist\/openapi\.json|dist\/cli\/[\w.-]+\.cjs|dist\/cli\/THIRD-PARTY-LICENSES\.txt)$/;
+  /^(?:package\.json|LICENSE|gitleaks\.toml|README\.md|CHANGELOG\.md|SECURITY\.md|bin\/(?:grantry\.js|package\.json)|dist\/.+\.(?:js|d\.ts)|docs\/(?:decisions\/|images\/)?[\w.-]+\.(?:md|svg)|examples\/[\w-]+\.ts|dist\/openapi\.json|dist\/cli\/[\w.-]+\.cjs|dist\/cli\/THIRD-PARTY-LICENSES\.txt)$/;
 
 interface Packed {
   filename: string;

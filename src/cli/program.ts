@@ -53,6 +53,7 @@ const groups: Readonly<Record<string, Readonly<Record<string, Entry>>>> = {
     },
     audit: { summary: 'the log of changes and hand-outs', load: () => import('./commands/audit.ts') },
     doctor: { summary: 'check this installation and report what to do', load: () => import('./commands/doctor.ts') },
+    scan: { summary: 'find leaked tokens and keys in files and in git', load: () => import('./commands/scan.ts') },
   },
   'Server:': {
     serve: { summary: 'run the HTTP server and its workers', load: () => import('./commands/serve.ts') },

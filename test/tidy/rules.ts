@@ -12,6 +12,7 @@ import { revealDoors } from './reveal-doors.ts';
 const mayImport: Readonly<Record<string, readonly string[]>> = {
   base: [],
   audit: ['base'],
+  leaks: ['base'],
   crypto: ['base'],
   storage: ['base'],
   providers: ['base'],
@@ -34,10 +35,11 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     'server',
     'simulator',
     'client',
+    'leaks',
   ],
   client: ['base', 'audit', 'providers', 'schemas', 'vault'],
   simulator: ['base', 'providers'],
-  adapters: ['base', 'providers', 'vault', 'client'],
+  adapters: ['base', 'providers', 'vault', 'client', 'leaks'],
 };
 
 /**
@@ -91,7 +93,7 @@ const floors: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['terminal'],
     ['desk/tenant-file.ts'],
     ['.'],
-    ['import', 'doctor'],
+    ['import', 'doctor', 'scan'],
     ['commands/app.ts', 'commands/connect.ts', 'commands/list.ts'],
     ['desk'],
     ['desk/health', 'desk/onboard'],
