@@ -32,22 +32,25 @@ export function changeContext(
 }
 
 /** The kinds of change that are not about a grant. */
-export type OtherChangeType =
-  | 'app.put'
-  | 'audit.failed'
-  | 'audit.key_created'
-  | 'app.removed'
-  | 'key.created'
-  | 'key.revoked'
-  | 'key.updated'
-  | 'provider.put'
-  | 'provider.removed'
-  | 'session.created'
-  | 'session.failed'
-  | 'slots.filling'
-  | 'tenant.shredded'
-  | 'vault.quarantined'
-  | 'vault.adopted';
+export const otherChangeTypes = [
+  'app.put',
+  'app.removed',
+  'audit.failed',
+  'audit.key_created',
+  'key.created',
+  'key.revoked',
+  'key.updated',
+  'provider.put',
+  'provider.removed',
+  'session.created',
+  'session.failed',
+  'slots.filling',
+  'tenant.shredded',
+  'vault.adopted',
+  'vault.quarantined',
+] as const;
+
+export type OtherChangeType = (typeof otherChangeTypes)[number];
 
 /** Names, numbers and fingerprints; never a secret. */
 type Details = Readonly<Record<string, string | number | boolean | null>>;

@@ -35,17 +35,21 @@ export interface GrantEvent {
   readonly reason: string | null;
 }
 
+/** The kinds of vault events. */
+export const vaultEventTypes = [
+  'grant.connected',
+  'grant.stored',
+  'grant.refreshed',
+  'grant.updated',
+  'grant.uncertain',
+  'grant.suspect',
+  'grant.reauthorization_required',
+  'grant.revived',
+  'grant.parked',
+  'grant.disconnected',
+  'grant.taken_over',
+  'grant.shredded',
+] as const;
+
 /** The kind of a vault event. */
-export type VaultEventType =
-  | 'grant.connected'
-  | 'grant.stored'
-  | 'grant.refreshed'
-  | 'grant.updated'
-  | 'grant.uncertain'
-  | 'grant.suspect'
-  | 'grant.reauthorization_required'
-  | 'grant.revived'
-  | 'grant.parked'
-  | 'grant.disconnected'
-  | 'grant.taken_over'
-  | 'grant.shredded';
+export type VaultEventType = (typeof vaultEventTypes)[number];
