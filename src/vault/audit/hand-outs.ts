@@ -2,6 +2,7 @@ import { type Acting, actingNow } from '../../base/acting.ts';
 import { codeOf } from '../../base/errors.ts';
 import { defaultAccount, type GrantKey } from '../../base/ids.ts';
 import { RepeatedWarning } from '../../base/log.ts';
+import { randomFraction } from '../../base/world.ts';
 import { changing } from '../changing.ts';
 import type { VaultContext } from '../context.ts';
 
@@ -15,8 +16,9 @@ export type Use = 'token.handed_out' | 'api.called';
 export interface HandOutCount {
   readonly acting: Acting;
   readonly use: Use;
-  readonly key: GrantKey;
-  readonly generation: number;
+  /** Null for hand-outs beyond {@link countsMax}, which are told without their grants. */
+  readonly key: GrantKey | null;
+  readonly generation: number | null;
   readonly firstAt: number;
   lastAt: number;
   count: number;
@@ -32,11 +34,17 @@ export interface Counted {
 
 const periodMs = 900;
 
-/** Counts that are kept while the database is away. Beyond it callers wait for the log. */
-const countsMax = 50_000;
+/**
+ * Counts that are kept while the database is away. Hand-out goes on without it, so further ones are added up for each caller
+ * without their grants.
+ */
+const countsMax = 100_000;
 
 /** Counts of one transaction. */
 const writtenMax = 1_000;
+
+/** The share of writes after which the log is put in order: most programs run no worker, and the queue must not grow. */
+const tidyShare = 0.02;
 
 /** Tells the log who was handed what. */
 export class HandOuts {
@@ -56,11 +64,6 @@ export class HandOuts {
     this.#late = new RepeatedWarning(context.logger, 'hand-outs could not be written to the audit log yet');
   }
 
-  /** True if a hand-out must wait for the log. */
-  get mustWait(): boolean {
-    return this.isStrict || this.#counts.size >= countsMax;
-  }
-
   /** Counts a hand-out. The hot path: nothing is looked up when the same caller comes again. */
   count(use: Use, key: GrantKey, held: Counted, acting: Acting | undefined = this.#acting()): void {
     const { world, audit } = this.#context;
@@ -75,17 +78,14 @@ export class HandOuts {
   }
 
   /**
-   * Waits until the log has the hand-outs so far, if it must be so.
+   * Waits until the log has the hand-outs so far.
    *
    * @throws {GrantryError} the error of the database: no entry, no token
    */
   async settled(): Promise<void> {
-    if (!this.mustWait) return;
-    while (this.#counts.size > 0) {
-      // A write that runs may not have the newest ones.
-      await this.#writing?.catch(() => {});
-      if (this.#counts.size > 0) await this.write();
-    }
+    // A write that runs has the caller's hand-out or not. If it fails, the caller cannot know, and gets no token.
+    await this.#writing;
+    if (this.#counts.size > 0) await this.write();
   }
 
   /** Writes the counts. Those that cannot be written stay. @throws {GrantryError} the error of the database */
@@ -100,9 +100,22 @@ export class HandOuts {
   async close(): Promise<void> {
     await this.#writing?.catch(() => {});
     if (this.#counts.size === 0) return;
-    await this.write().catch((error: unknown) => {
+    try {
+      await this.write();
+      await this.#tidy();
+    } catch (error) {
       const hand_outs = this.#counts.size;
       this.#context.logger.error('hand-outs were not written to the audit log', { code: codeOf(error), hand_outs });
+    }
+  }
+
+  /** Puts the log in order from time to time. It decides nothing, so a failure is for the next one to mend. */
+  async #tidy(): Promise<void> {
+    const { world, guard } = this.#context;
+    if (guard.reason !== null || randomFraction(world) >= tidyShare) return;
+    const { tendLog } = await import('./tend.ts');
+    await tendLog(this.#context).catch((error: unknown) => {
+      this.#context.logger.debug('the audit log could not be put in order', { code: codeOf(error) });
     });
   }
 
@@ -113,7 +126,9 @@ export class HandOuts {
   #countOf(use: Use, key: GrantKey, generation: number, acting: Acting): HandOutCount {
     const { tenant, provider, account = defaultAccount } = key;
     const { actor, source } = acting;
-    const name = [use, actor.kind, actor.id, source, tenant, provider, account, generation].join('\0');
+    const isBeyond = this.#counts.size >= countsMax;
+    const grantName = isBeyond ? [] : [tenant, provider, account, generation];
+    const name = [use, actor.kind, actor.id, source, ...grantName].join('\0');
     const now = this.#context.world.now();
     const known = this.#counts.get(name);
     if (known !== undefined) {
@@ -121,8 +136,8 @@ export class HandOuts {
       known.lastAt = now;
       return known;
     }
-    const grant = { tenant, provider, account };
-    const made = { acting, use, key: grant, generation, firstAt: now, lastAt: now, count: 1, isTaken: false };
+    const grant = isBeyond ? { key: null, generation: null } : { key: { tenant, provider, account }, generation };
+    const made = { acting, use, ...grant, firstAt: now, lastAt: now, count: 1, isTaken: false };
     this.#counts.set(name, made);
     if (!this.isStrict && this.#isPeriodic) this.#writeSoon();
     return made;
@@ -136,6 +151,7 @@ export class HandOuts {
     soon
       .then(() => this.write())
       .then(() => this.#late.worked())
+      .then(() => this.#tidy())
       .catch((error: unknown) => this.#late.failed(codeOf(error)))
       .finally(() => {
         this.#isDue = false;
@@ -159,7 +175,8 @@ export class HandOuts {
       try {
         await this.#insert([...taken.values()]);
       } catch (error) {
-        this.#putBack(taken);
+        // Where the log is strict, nobody got these tokens.
+        if (!this.isStrict) this.#putBack(taken);
         throw error;
       }
     }
@@ -172,9 +189,9 @@ export class HandOuts {
       acting,
       entry: {
         at: lastAt,
-        tenant: key.tenant,
-        provider: key.provider,
-        account: key.account ?? defaultAccount,
+        tenant: key?.tenant ?? null,
+        provider: key?.provider ?? null,
+        account: key === null ? null : (key.account ?? defaultAccount),
         generation,
         action: use,
         outcome: 'ok' as const,
@@ -182,7 +199,7 @@ export class HandOuts {
         reason: null,
         count,
         ...(count > 1 ? { firstAt, lastAt } : {}),
-        details: {},
+        details: key === null ? { without_grants: true } : {},
       },
     }));
     await changing(this.#context, ({ tx }) => audit.entries(tx, entries));

@@ -93,13 +93,13 @@ export class HandOut {
     const fromMemory = options?.minValidity === undefined ? this.held(key) : undefined;
     const held = fromMemory ?? (await forCaller(this.hold(key, options)));
     this.#handOuts.count('token.handed_out', key, held);
-    if (this.#handOuts.mustWait) await this.#handOuts.settled();
+    if (this.#handOuts.isStrict) await this.#handOuts.settled();
     return accessTokenOf(held);
   }
 
-  /** True if the next hand-out must wait for the audit log. */
+  /** True if each hand-out must wait for the audit log. */
   get mustWait(): boolean {
-    return this.#handOuts.mustWait;
+    return this.#handOuts.isStrict;
   }
 
   /** Tells the audit log of a hand-out that needs not wait for it. */
@@ -110,7 +110,7 @@ export class HandOut {
   /** Tells the audit log of a call with a token. @throws {GrantryError} the error of the database where the log is strict */
   async tellCall(key: GrantKey, held: HeldToken): Promise<void> {
     this.#handOuts.count('api.called', key, held);
-    if (this.#handOuts.mustWait) await this.#handOuts.settled();
+    if (this.#handOuts.isStrict) await this.#handOuts.settled();
   }
 
   /** Gets a token for the vault's own use, with what the same row says. */
@@ -129,7 +129,7 @@ export class HandOut {
   async reject(key: GrantKey, generation: number, options?: GetAccessTokenOptions): Promise<AccessToken> {
     const held = await this.replace(key, generation, options);
     this.#handOuts.count('token.handed_out', key, held);
-    if (this.#handOuts.mustWait) await this.#handOuts.settled();
+    if (this.#handOuts.isStrict) await this.#handOuts.settled();
     return accessTokenOf(held);
   }
 

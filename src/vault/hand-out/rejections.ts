@@ -43,6 +43,8 @@ export class Rejections {
    */
   async judge(key: CheckedKey, token: HeldToken): Promise<HeldToken | GrantryError | undefined> {
     const verdict = await this.#ask(key, token);
+    // An API that cannot be asked proves nothing, and the caller may be right.
+    if (verdict === 'unclear') return undefined;
     if (verdict !== 'accepted') {
       const waitMs = this.#untilNextMs(key, token.generation);
       return waitMs > 0 ? tokenRejected(verdict, token.accessToken, waitMs) : undefined;
@@ -61,7 +63,7 @@ export class Rejections {
     const last = this.#replacements.get(cacheKey(key));
     // Also a later generation counts: another process may have made it for the same API.
     if (last === undefined || last.generation > generation) return 0;
-    return last.at + times.uselessRefreshMs - world.monotonic();
+    return last.at + times.rejectionPauseMs - world.monotonic();
   }
 }
 
