@@ -7,7 +7,7 @@ import { actionAsCommand, actionOverHttp } from './actions.ts';
 const src = join(import.meta.dirname, '..');
 
 /** They have no route: they run where the database is. */
-const local = ['grantry init', 'grantry migrate', 'grantry doctor'];
+const local = ['grantry init', 'grantry migrate', 'grantry doctor', 'grantry audit'];
 
 test.each([
   ['Connect it: grantry connect acme zoho_crm', 'Connect it: POST /v1/connect-sessions'],

@@ -123,6 +123,11 @@ async function callEverything(): Promise<void> {
   const child = { name: 'job', role: 'caller', methods: ['GET'], paths: ['/crm/**'] };
   await call('POST', '/v1/keys/self/children', '/v1/keys/self/children', child);
   await call('DELETE', '/v1/keys/{id}', '/v1/keys/billing');
+  await call('GET', '/v1/audit', '/v1/audit');
+  await call('GET', '/v1/audit/checkpoint', '/v1/audit/checkpoint');
+  await call('GET', '/v1/audit/export', '/v1/audit/export');
+  await call('GET', '/v1/audit/entries/{seq}/proof', '/v1/audit/entries/0/proof');
+  await call('GET', '/v1/tenants/{tenant}/grants/{provider}/history', `${grant}/history`);
   for (const path of ['/livez', '/readyz', '/openapi.json']) await call('GET', path, path);
   await exchange();
 }
@@ -220,11 +225,15 @@ function isGood(status: number): boolean {
 }
 
 function keep(method: string, template: string, status: number, text: string): void {
-  const type = template === '/v1/import' ? 'application/x-ndjson' : 'application/json';
+  const isLines = template === '/v1/import' || template === '/v1/audit/export';
+  const type = isLines ? 'application/x-ndjson' : 'application/json';
   const responses = `paths['${template}']['${method}']['responses'][${status}]`;
   if (text === '') samples.push({ type: `${responses}['content']`, json: 'undefined' });
   else {
-    samples.push({ type: `${responses}['content']['${type}']`, json: text.trim() });
+    samples.push({
+      type: `${responses}['content']['${type}']`,
+      json: (isLines ? (text.split('\n')[0] ?? '') : text).trim(),
+    });
     answered.add(`${method} ${template} ${status}`);
   }
 }

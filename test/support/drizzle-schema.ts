@@ -40,6 +40,14 @@ const descriptions: Readonly<Record<string, string>> = {
   grantry_apps: 'Client registrations; their secrets are sealed.',
   grantry_grant_scopes: "Facts about the grants' scopes.",
   grantry_attempts: 'The spendings of refresh tokens.',
+  grantry_audit_actors: 'Those who did what the audit log tells, and from where.',
+  grantry_audit_checkpoints: 'Signed notes about the audit log.',
+  grantry_audit_entries: 'The audit log: entries in their places, never changed.',
+  grantry_audit_heads: 'The size and the edge of the tree over the audit log.',
+  grantry_audit_keys: 'Keys that sign checkpoints, sealed.',
+  grantry_audit_queue: 'Entries of the audit log that wait for their place.',
+  grantry_audit_subjects: 'What entries of the audit log are about.',
+  grantry_audit_tiles: 'Hashes of the tree over the audit log, 256 at a time.',
   grantry_authorizations: 'Authorization requests whose callback may still come.',
   grantry_candidates: 'Token sets that arrived after their lease was lost, sealed.',
   grantry_connect_sessions: 'Connect links given to users.',
@@ -135,7 +143,9 @@ ${exportName(table.name)}: { name: '${table.name}', columns: { ${columns.join(',
 }
 
 function typeOf({ name, type, isRequired, preset }: Column, primaryKey: readonly string[]): string {
-  const short = { bigint: 'integer', jsonb: 'json', 'timestamp with time zone': 'time' }[type] ?? type;
+  const short =
+    { bigint: 'integer', integer: 'small', bytea: 'bytes', jsonb: 'json', 'timestamp with time zone': 'time' }[type] ??
+    type;
   if (primaryKey.length === 1 && name === primaryKey[0]) return `${short} primary key`;
   if (preset !== null) return `${short} default ${preset}`;
   return isRequired ? short : `${short} null`;

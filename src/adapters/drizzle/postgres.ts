@@ -3,9 +3,14 @@ import * as core from 'drizzle-orm/pg-core';
 import { type ColumnBuilders, columnsOf, type Rules, rulesOf } from './table.ts';
 import { tables } from './tables.ts';
 
+// drizzle-orm has no builder for bytes.
+const bytes = core.customType<{ data: Uint8Array }>({ dataType: () => 'bytea' });
+
 const types = {
+  bytes: (name: string) => bytes(name),
   integer: (name: string) => core.bigint(name, { mode: 'number' }),
   json: (name: string) => core.jsonb(name),
+  small: (name: string) => core.integer(name),
   text: (name: string) => core.text(name),
   time: (name: string) => core.timestamp(name, { withTimezone: true, mode: 'string' }),
   uuid: (name: string) => core.uuid(name),

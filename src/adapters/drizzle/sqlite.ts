@@ -4,8 +4,10 @@ import { type ColumnBuilders, columnsOf, type Rules, rulesOf } from './table.ts'
 import { tables } from './tables.ts';
 
 const types = {
+  bytes: (name: string) => core.blob(name, { mode: 'buffer' }),
   integer: (name: string) => core.integer(name),
   json: (name: string) => core.text(name, { mode: 'json' }),
+  small: (name: string) => core.integer(name),
   text: (name: string) => core.text(name),
   time: (name: string) => core.text(name),
   uuid: (name: string) => core.text(name),

@@ -76,52 +76,52 @@ export const tables = {
     },
     indexes: { grantry_attempts_grant: ['tenant', 'grantId', 'outcome'], grantry_attempts_started_at: ['startedAt'] },
   },
-  /** grantry_audit_actors */
+  /** Those who did what the audit log tells, and from where. */
   auditActors: {
     name: 'grantry_audit_actors',
-    columns: { shard: 'integer', id: 'integer', kind: 'text', actorId: 'text', name: 'text null', source: 'text' },
+    columns: { shard: 'small', id: 'small', kind: 'text', actorId: 'text', name: 'text null', source: 'text' },
     primaryKey: { grantry_audit_actors_pkey: ['shard', 'id'] },
     indexes: { grantry_audit_actors_actor: ['actorId'] },
   },
-  /** grantry_audit_checkpoints */
+  /** Signed notes about the audit log. */
   auditCheckpoints: {
     name: 'grantry_audit_checkpoints',
-    columns: { shard: 'integer', size: 'integer', at: 'integer', note: 'text' },
+    columns: { shard: 'small', size: 'integer', at: 'integer', note: 'text' },
     primaryKey: { grantry_audit_checkpoints_pkey: ['shard', 'size'] },
   },
-  /** grantry_audit_entries */
+  /** The audit log: entries in their places, never changed. */
   auditEntries: {
     name: 'grantry_audit_entries',
     columns: {
-      shard: 'integer',
-      generation: 'integer null',
+      shard: 'small',
+      generation: 'small null',
       seq: 'integer',
       at: 'integer',
-      actor: 'integer',
-      subject: 'integer null',
-      count: 'integer null',
-      span: 'integer null',
+      actor: 'small',
+      subject: 'small null',
+      count: 'small null',
+      span: 'small null',
       action: 'text',
       outcome: 'text',
       code: 'text null',
       reason: 'text null',
-      detailsHash: 'bytea null',
-      details: 'bytea null',
+      detailsHash: 'bytes null',
+      details: 'bytes null',
     },
     primaryKey: { grantry_audit_entries_pkey: ['shard', 'seq'] },
     indexes: { grantry_audit_entries_subject: ['subject', 'seq'] },
     where: { grantry_audit_entries_subject: 'subject is not null' },
   },
-  /** grantry_audit_heads */
+  /** The size and the edge of the tree over the audit log. */
   auditHeads: {
     name: 'grantry_audit_heads',
-    columns: { shard: 'integer primary key', size: 'integer', edges: 'text', updatedAt: 'integer', mac: 'text null' },
+    columns: { shard: 'small primary key', size: 'integer', edges: 'text', updatedAt: 'integer', mac: 'text null' },
   },
-  /** grantry_audit_keys */
+  /** Keys that sign checkpoints, sealed. */
   auditKeys: {
     name: 'grantry_audit_keys',
     columns: {
-      shard: 'integer',
+      shard: 'small',
       id: 'text',
       algorithm: 'text',
       verifier: 'text',
@@ -132,7 +132,7 @@ export const tables = {
     },
     primaryKey: { grantry_audit_keys_pkey: ['shard', 'id'] },
   },
-  /** grantry_audit_queue */
+  /** Entries of the audit log that wait for their place. */
   auditQueue: {
     name: 'grantry_audit_queue',
     columns: {
@@ -144,17 +144,17 @@ export const tables = {
       mac: 'text null',
     },
   },
-  /** grantry_audit_subjects */
+  /** What entries of the audit log are about. */
   auditSubjects: {
     name: 'grantry_audit_subjects',
-    columns: { shard: 'integer', id: 'integer', tenant: 'text null', provider: 'text null', account: 'text null' },
+    columns: { shard: 'small', id: 'small', tenant: 'text null', provider: 'text null', account: 'text null' },
     primaryKey: { grantry_audit_subjects_pkey: ['shard', 'id'] },
     indexes: { grantry_audit_subjects_tenant: ['tenant', 'provider'] },
   },
-  /** grantry_audit_tiles */
+  /** Hashes of the tree over the audit log, 256 at a time. */
   auditTiles: {
     name: 'grantry_audit_tiles',
-    columns: { shard: 'integer', level: 'integer', tile: 'integer', hashes: 'bytea' },
+    columns: { shard: 'small', level: 'small', tile: 'small', hashes: 'bytes' },
     primaryKey: { grantry_audit_tiles_pkey: ['shard', 'level', 'tile'] },
   },
   /** Authorization requests whose callback may still come. */

@@ -47,6 +47,11 @@ const rights: Readonly<Record<string, string>> = {
   'PATCH /v1/proxy/{tenant}/{provider}/{path}': 'admin reader caller',
   'DELETE /v1/proxy/{tenant}/{provider}/{path}': 'admin reader caller',
   'OPTIONS /v1/proxy/{tenant}/{provider}/{path}': 'admin reader caller',
+  'GET /v1/audit': operators,
+  'GET /v1/audit/checkpoint': operators,
+  'GET /v1/audit/entries/{seq}/proof': operators,
+  'GET /v1/audit/export': operators,
+  [`GET ${grant}/history`]: operators,
   'GET /metrics': operators,
 };
 
