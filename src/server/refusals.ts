@@ -6,16 +6,9 @@ import { addressIn } from './acting.ts';
 import { type ServerContext, vaultContext } from './context.ts';
 import type { RequestNote } from './telemetry/tracing.ts';
 
-/** A request that was refused, as the audit log tells it. A sender without a key has no name. */
-export function refusalOf(note: RequestNote, response: ServerResponse): Refusal {
-  const { method, route, key, tenant, refused } = note;
-  return {
-    acting: { actor: { kind: 'key', id: key ?? 'unknown', name: null }, source: `http ${addressIn(response)}` },
-    code: refused ?? 'unauthorized',
-    method,
-    route,
-    tenant,
-  };
+/** A request that was refused, as the audit log tells it. */
+export function refusalOf({ method, route, key, tenant, refused }: RequestNote, response: ServerResponse): Refusal {
+  return { key, address: addressIn(response), code: refused ?? 'unauthorized', method, route, tenant };
 }
 
 /** Writes refusals into the audit log, again and again until the server stops. */

@@ -23,7 +23,7 @@ export function auditWriter(newId: () => string): AuditWriter {
       list.map(({ entry, acting }) => ({
         id: newId(),
         at: entry.at,
-        tenant: entry.tenant ?? systemTenant,
+        tenant: entry.tenant === null ? systemTenant : short(entry.tenant),
         entry: JSON.stringify(factsOf(entry, acting)),
         details: JSON.stringify(detailsOf(entry, acting)),
       })),

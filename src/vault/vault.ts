@@ -61,7 +61,7 @@ export class OpenVault implements Vault {
     // Without refreshes in the background it is a program that ends soon, and its start is what counts.
     this.#cache = new TokenCache(options.backgroundRefresh ? limits.cacheEntriesMax : limits.cacheEntriesOneShot);
     this.#feed = new ChangeFeed(context, this.#cache);
-    this.#handOuts = new HandOuts(context, { audit: options.handOutAudit, isPeriodic: options.backgroundRefresh });
+    this.#handOuts = new HandOuts(context, { audit: options.handOutAudit });
     this.#handOut = new HandOut({
       ...options,
       handOuts: this.#handOuts,
@@ -117,9 +117,15 @@ export class OpenVault implements Vault {
       await this.#handOuts.write();
       return (await import('./audit/read.ts')).listAudit(this.#open(), filter);
     },
-    checkpoint: async () => (await import('./audit/checkpoint.ts')).checkpointNow(this.#open()),
-    verify: async (options) => (await import('./audit/verify.ts')).verifyStored(this.#open(), options),
-    export: () => exportLines(() => this.#open()),
+    checkpoint: async () => {
+      await this.#handOuts.write();
+      return (await import('./audit/checkpoint.ts')).checkpointNow(this.#open());
+    },
+    verify: async (options) => {
+      await this.#handOuts.write();
+      return (await import('./audit/verify.ts')).verifyStored(this.#open(), options);
+    },
+    export: () => exportLines(() => this.#open(), this.#handOuts),
     prove: async (seq) => (await import('./audit/prove.ts')).proveEntry(this.#open(), seq),
   });
 
@@ -283,7 +289,8 @@ export class OpenVault implements Vault {
 // What `getAccessToken` returns comes from the hand-out, which names callers without a cost to a token from memory.
 nameCallers(OpenVault.prototype, ['getAccessToken']);
 
-async function* exportLines(open: () => VaultContext): AsyncGenerator<string> {
+async function* exportLines(open: () => VaultContext, handOuts: HandOuts): AsyncGenerator<string> {
+  await handOuts.write();
   const { exportLog } = await import('./audit/export.ts');
   yield* exportLog(open());
 }

@@ -117,6 +117,7 @@ grantry_audit_queue.entry text not null
 grantry_audit_queue.details text not null
 grantry_audit_queue.mac text
 grantry_audit_queue: grantry_audit_queue_pkey PRIMARY KEY (id)
+CREATE INDEX grantry_audit_queue_at ON grantry_audit_queue USING btree (at, id)
 CREATE UNIQUE INDEX grantry_audit_queue_pkey ON grantry_audit_queue USING btree (id)
 CREATE OR REPLACE FUNCTION grantry_audit_refuse()
  RETURNS trigger

@@ -119,6 +119,7 @@ CREATE TABLE grantry_audit_queue (
   mac text,
   constraint grantry_audit_queue_pkey primary key (id)
 ) strict;
+CREATE INDEX grantry_audit_queue_at on grantry_audit_queue (at, id);
 CREATE TABLE grantry_audit_subjects (
   shard integer not null,
   id integer not null,

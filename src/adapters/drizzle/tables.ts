@@ -143,6 +143,7 @@ export const tables = {
       details: 'text',
       mac: 'text null',
     },
+    indexes: { grantry_audit_queue_at: ['at', 'id'] },
   },
   /** What entries of the audit log are about. */
   auditSubjects: {

@@ -46,10 +46,14 @@ export class WitnessServer {
 
   listener(): Server {
     return createServer((request, response) => {
-      void this.#answer(request).then(({ status, body, type }) => {
-        response.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(body) }).end(body);
-        return undefined;
-      });
+      this.#answer(request).then(
+        ({ status, body, type }) => {
+          response.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(body) }).end(body);
+          return undefined;
+        },
+        // A sender that broke off, or a disk that is full: nothing was signed.
+        () => response.writeHead(500).end(),
+      );
     });
   }
 

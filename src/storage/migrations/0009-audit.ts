@@ -25,6 +25,7 @@ create table grantry_audit_queue (
   mac text,
   constraint grantry_audit_queue_pkey primary key (id)
 )${strict};
+create index grantry_audit_queue_at on grantry_audit_queue (at, id);
 create table grantry_audit_actors (
   shard ${int} not null,
   id ${int} not null,

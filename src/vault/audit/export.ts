@@ -27,7 +27,7 @@ export async function* exportLog(context: VaultContext): AsyncGenerator<string> 
     verifiers: await verifiersOf(context),
   });
   const opener = new DetailsOpener(context);
-  for await (const part of storedParts(store.db)) {
+  for await (const part of storedParts(store.db, size)) {
     if (part.kind === 'hashes') yield `{"hashes":"${Buffer.from(joinHashes(part.hashes)).toString('base64')}"}`;
     else if (part.kind === 'checkpoint') yield JSON.stringify({ checkpoint: part.note, size: part.size });
     else {

@@ -50,17 +50,15 @@ const tidyShare = 0.02;
 export class HandOuts {
   readonly isStrict: boolean;
   readonly #context: VaultContext;
-  /** False in a program that ends soon: it writes when it closes. */
-  readonly #isPeriodic: boolean;
   readonly #late: RepeatedWarning;
   #counts = new Map<string, HandOutCount>();
-  #writing: Promise<void> | undefined;
+  #running: Promise<void> | undefined;
+  #next: Promise<void> | undefined;
   #isDue = false;
 
-  constructor(context: VaultContext, options: { audit: HandOutAudit; isPeriodic: boolean }) {
+  constructor(context: VaultContext, options: { audit: HandOutAudit }) {
     this.#context = context;
     this.isStrict = options.audit === 'strict';
-    this.#isPeriodic = options.isPeriodic;
     this.#late = new RepeatedWarning(context.logger, 'hand-outs could not be written to the audit log yet');
   }
 
@@ -78,35 +76,40 @@ export class HandOuts {
   }
 
   /**
-   * Waits until the log has the hand-outs so far.
+   * Writes the hand-outs that were counted before the call, and no later ones: under steady load a writer that took those
+   * too would never end. Where the log is not strict, those that cannot be written stay.
    *
-   * @throws {GrantryError} the error of the database: no entry, no token
+   * @throws {GrantryError} the error of the database: where the log is strict, no entry means no token
    */
-  async settled(): Promise<void> {
-    // A write that runs has the caller's hand-out or not. If it fails, the caller cannot know, and gets no token.
-    await this.#writing;
-    if (this.#counts.size > 0) await this.write();
-  }
-
-  /** Writes the counts. Those that cannot be written stay. @throws {GrantryError} the error of the database */
   write(): Promise<void> {
-    this.#writing ??= this.#write().finally(() => {
-      this.#writing = undefined;
-    });
-    return this.#writing;
+    if (this.#running === undefined) return this.#start();
+    // The running write has taken its hand-outs; this caller's may have come later.
+    this.#next ??= this.#running.then(
+      () => this.#start(),
+      () => this.#start(),
+    );
+    return this.#next;
   }
 
   /** Writes what is left, before the vault closes. */
   async close(): Promise<void> {
-    await this.#writing?.catch(() => {});
-    if (this.#counts.size === 0) return;
+    if (this.#counts.size === 0 && this.#running === undefined) return;
     try {
       await this.write();
       await this.#tidy();
     } catch (error) {
-      const hand_outs = this.#counts.size;
-      this.#context.logger.error('hand-outs were not written to the audit log', { code: codeOf(error), hand_outs });
+      const different = this.#counts.size;
+      this.#context.logger.error('hand-outs were not written to the audit log', { code: codeOf(error), different });
     }
+  }
+
+  #start(): Promise<void> {
+    this.#next = undefined;
+    const running = this.#writeOnce().finally(() => {
+      if (this.#running === running) this.#running = undefined;
+    });
+    this.#running = running;
+    return running;
   }
 
   /** Puts the log in order from time to time. It decides nothing, so a failure is for the next one to mend. */
@@ -139,7 +142,7 @@ export class HandOuts {
     const grant = isBeyond ? { key: null, generation: null } : { key: { tenant, provider, account }, generation };
     const made = { acting, use, ...grant, firstAt: now, lastAt: now, count: 1, isTaken: false };
     this.#counts.set(name, made);
-    if (!this.isStrict && this.#isPeriodic) this.#writeSoon();
+    if (!this.isStrict) this.#writeSoon();
     return made;
   }
 
@@ -159,24 +162,18 @@ export class HandOuts {
       });
   }
 
-  async #write(): Promise<void> {
-    while (this.#counts.size > 0) {
-      const names = [...this.#counts.keys()].slice(0, writtenMax);
-      const taken = new Map(
-        names.flatMap((name) => {
-          const count = this.#counts.get(name);
-          return count === undefined ? [] : [[name, count] as const];
-        }),
-      );
-      for (const [name, count] of taken) {
-        count.isTaken = true;
-        this.#counts.delete(name);
-      }
+  async #writeOnce(): Promise<void> {
+    // A caller of this turn may still add to its count.
+    await Promise.resolve();
+    const taken = [...this.#counts];
+    this.#counts = new Map();
+    for (const [, count] of taken) count.isTaken = true;
+    for (let from = 0; from < taken.length; from += writtenMax) {
       try {
-        await this.#insert([...taken.values()]);
+        await this.#insert(taken.slice(from, from + writtenMax).map(([, count]) => count));
       } catch (error) {
-        // Where the log is strict, nobody got these tokens.
-        if (!this.isStrict) this.#putBack(taken);
+        // Where the log is strict, their callers got no token.
+        if (!this.isStrict) this.#putBack(taken.slice(from));
         throw error;
       }
     }
@@ -205,7 +202,7 @@ export class HandOuts {
     await changing(this.#context, ({ tx }) => audit.entries(tx, entries));
   }
 
-  #putBack(taken: ReadonlyMap<string, HandOutCount>): void {
+  #putBack(taken: readonly (readonly [string, HandOutCount])[]): void {
     for (const [name, count] of taken) {
       const newer = this.#counts.get(name);
       const merged = { ...count, isTaken: false };

@@ -1,3 +1,4 @@
+import { invalidRequest } from '../../base/errors.ts';
 import { checkKey, type GrantKey } from '../../base/ids.ts';
 import type { AuditEntry } from '../../schemas/audit.ts';
 import type { HistoryItem, HistoryPage } from '../../schemas/history.ts';
@@ -20,18 +21,25 @@ export async function historyOf(
   { cursor, limit }: HistoryOptions = {},
 ): Promise<HistoryPage> {
   const key = checkKey(keyInput);
-  const { items, next } = await listAudit(context, { ...key, cursor, limit });
+  const [seq, before] = cursor?.split('~') ?? [];
+  const { items, next } = await listAudit(context, { ...key, cursor: seq, limit });
   const row = await findGrant(context.store.db, key);
   const attempts =
     row === undefined
       ? []
       : await attemptsOfGrant(context.store.db, { tenant: key.tenant, grantId: row.id, limit: attemptsMax });
   // Each attempt belongs to the page of its time.
-  const until = cursor === undefined ? Number.POSITIVE_INFINITY : (items[0]?.at.getTime() ?? 0);
+  const until = before === undefined ? Number.POSITIVE_INFINITY : timeIn(before);
   const from = next === null ? Number.NEGATIVE_INFINITY : (items.at(-1)?.at.getTime() ?? 0);
-  const shown = attempts.filter(({ started_at }) => started_at > from && started_at <= until).map(attemptItem);
+  const shown = attempts.filter(({ started_at }) => started_at >= from && started_at < until).map(attemptItem);
   const told = [...shown, ...perMinute(items)];
-  return { items: told.toSorted((one, other) => other.at.getTime() - one.at.getTime()), next };
+  const sorted = told.toSorted((one, other) => other.at.getTime() - one.at.getTime());
+  return { items: sorted, next: next === null ? null : `${next}~${from}` };
+}
+
+function timeIn(text: string): number {
+  if (/^\d{1,16}$/.test(text)) return Number(text);
+  throw invalidRequest('The cursor is not one of this list.');
 }
 
 const handOuts: ReadonlySet<string> = new Set(['token.handed_out', 'api.called']);

@@ -57,12 +57,15 @@ it.each(databaseKinds)(
     await fill(context);
     await dropTriggers(context);
     const known = { keys: readVerifiers(await verifiersOf(context)), size };
-    expect(await checkParts(storedParts(context.store.db), known)).toMatchObject({ finding: null, entries: size });
+    expect(await checkParts(storedParts(context.store.db, size), known)).toMatchObject({
+      finding: null,
+      entries: size,
+    });
     for (const [name, { text, seq }] of Object.entries(changes)) {
       const finding = await findingAfter(context, text, known);
       expect([name, finding?.seq]).toEqual([name, seq]);
     }
-    expect((await checkParts(storedParts(context.store.db), known)).finding).toBeNull();
+    expect((await checkParts(storedParts(context.store.db, size), known)).finding).toBeNull();
   },
   120_000,
 );
@@ -120,7 +123,7 @@ async function findingAfter({ store }: VaultContext, text: string, known: Known)
   let finding: LogReport['finding'] = null;
   const undone = store.transaction(async (tx) => {
     for (const statement of text.split('; ')) await sql.raw(statement).execute(tx);
-    finding = (await checkParts(storedParts(tx), known)).finding;
+    finding = (await checkParts(storedParts(tx, size), known)).finding;
     throw new Undo();
   });
   await expect(undone).rejects.toThrow(Undo);

@@ -25,7 +25,9 @@ export async function withNumbers(tx: WriteTx, rows: readonly AuditEntryRow[]): 
 }
 
 async function numberActors(tx: WriteTx, rows: readonly AuditEntryRow[]): Promise<Map<string, number>> {
-  const found = await findActors(tx, onlyShard, [...new Set(rows.map((row) => row.actor_id))]);
+  const actorIds = [...new Set(rows.map((row) => row.actor_id))];
+  const sources = [...new Set(rows.map((row) => row.source))];
+  const found = await findActors(tx, onlyShard, { actorIds, sources });
   const known = new Map(
     found.map(({ kind, actor_id, name, source, id }) => [nameOf(kind, actor_id, name, source), id]),
   );

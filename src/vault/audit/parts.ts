@@ -19,9 +19,13 @@ export interface StoredEntries {
   readonly rows: readonly AuditEntryRow[];
 }
 
-/** Reads the stored log from its beginning: the hashes of full tiles, the entries, and the checkpoints at their places. */
-export async function* storedParts(db: Reader): AsyncGenerator<StoredPart> {
-  const checkpoints = new Checkpoints(db);
+/**
+ * Reads the stored log from its beginning: the hashes of full tiles, the entries, and the checkpoints at their places.
+ *
+ * @param size Entries to read. The log may grow meanwhile, and what comes later is left out.
+ */
+export async function* storedParts(db: Reader, size: number): AsyncGenerator<StoredPart> {
+  const checkpoints = new Checkpoints(db, size);
   let seq = 0;
   for (let tile = 0; ; tile += tilesRead) {
     const tiles = await listTiles(db, { shard: onlyShard, level: 0, from: tile, limit: tilesRead });
@@ -30,14 +34,15 @@ export async function* storedParts(db: Reader): AsyncGenerator<StoredPart> {
       const whole = hashes.length === tileWidth * hashBytes ? splitHashes(new Uint8Array(hashes)) : undefined;
       if (whole !== undefined) yield { kind: 'hashes', hashes: whole };
     }
-    const limit = tilesRead * tileWidth;
+    const limit = Math.min(tilesRead * tileWidth, size - seq);
+    if (limit <= 0) break;
     const rows = await listEntries(db, { shard: onlyShard }, { seq, newestFirst: false, limit });
     yield* withCheckpoints(rows, checkpoints, seq);
     seq += rows.length;
     if (rows.length < limit) break;
   }
-  // Checkpoints beyond the last entry show that the tail was cut.
-  yield* checkpoints.upTo(Number.MAX_SAFE_INTEGER);
+  // A checkpoint beyond the last entry shows that the tail was cut.
+  yield* checkpoints.upTo(size);
 }
 
 /** Splits rows where a checkpoint stands. */
@@ -60,12 +65,14 @@ async function* withCheckpoints(
 /** The checkpoints in order, a page at a time. */
 class Checkpoints {
   readonly #db: Reader;
+  readonly #sizeMax: number;
   #page: CheckpointRow[] = [];
   #after = 0;
   #isOver = false;
 
-  constructor(db: Reader) {
+  constructor(db: Reader, sizeMax: number) {
     this.#db = db;
+    this.#sizeMax = sizeMax;
   }
 
   async nextSize(): Promise<number | undefined> {
@@ -84,9 +91,10 @@ class Checkpoints {
 
   async #next(): Promise<CheckpointRow | undefined> {
     if (this.#page.length === 0 && !this.#isOver) {
-      this.#page = await listCheckpoints(this.#db, { shard: onlyShard, after: this.#after, limit: checkpointsRead });
-      this.#after = this.#page.at(-1)?.size ?? this.#after;
-      this.#isOver = this.#page.length < checkpointsRead;
+      const page = await listCheckpoints(this.#db, { shard: onlyShard, after: this.#after, limit: checkpointsRead });
+      this.#page = page.filter(({ size }) => size <= this.#sizeMax);
+      this.#after = page.at(-1)?.size ?? this.#after;
+      this.#isOver = page.length < checkpointsRead || this.#page.length < page.length;
     }
     return this.#page[0];
   }

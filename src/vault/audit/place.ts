@@ -42,7 +42,7 @@ export function placed(seq: number, read: ReadEntry, pinned: PinnedTenant, world
   return {
     ...blank,
     seq,
-    at: queued.at,
+    at: timeOf(queued.at),
     tenant: queued.tenant === systemTenant ? null : queued.tenant,
     provider: facts.provider ?? null,
     account: facts.account ?? null,
@@ -56,7 +56,7 @@ export function placed(seq: number, read: ReadEntry, pinned: PinnedTenant, world
     code: facts.code ?? null,
     reason: facts.reason ?? null,
     count: facts.count ?? null,
-    span: facts.first_at === undefined ? null : Math.max(0, queued.at - facts.first_at),
+    span: facts.first_at === undefined ? null : spanOf(facts.first_at, queued.at),
     ...sealDetails(seq, queued.details, pinned, world),
   };
 }
@@ -93,12 +93,26 @@ const blank = {
   details: null,
 };
 
+/** The latest time that a JavaScript date can hold. A writer of the database may have put any number there. */
+const timeMax = 8_640_000_000_000_000;
+
+function timeOf(at: number): number {
+  return Number.isSafeInteger(at) && at >= 0 && at <= timeMax ? at : 0;
+}
+
+/** The largest number that the column holds. A clock may have been set while hand-outs were counted. */
+const spanMax = 2 ** 31 - 1;
+
+function spanOf(firstAt: number, at: number): number {
+  return Math.min(spanMax, Math.max(0, Math.floor(timeOf(at) - timeOf(firstAt))));
+}
+
 /** The row of an entry that another program wrote or changed: the log says so, and repeats nothing of it. */
-function alteredRow(seq: number, { at }: CheckedEntryRow): AuditEntryRow {
+export function alteredRow(seq: number, { at }: Pick<CheckedEntryRow, 'at'>): AuditEntryRow {
   return {
     ...blank,
     seq,
-    at,
+    at: timeOf(at),
     action: 'audit.entry_altered',
     actor_kind: 'worker',
     actor_id: 'audit',

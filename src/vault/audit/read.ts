@@ -17,6 +17,9 @@ export async function listAudit(context: VaultContext, filter: AuditFilter = {})
   const { limit = pageUsual } = filter;
   if (!Number.isInteger(limit) || limit < 1 || limit > limits.pageItemsMax)
     throw invalidRequest(`The limit must be a whole number from 1 to ${limits.pageItemsMax}.`);
+  for (const at of [filter.since, filter.until]) {
+    if (at !== undefined && Number.isNaN(at.getTime())) throw invalidRequest('since and until must be valid dates.');
+  }
   const newestFirst = filter.order !== 'asc';
   if (filter.cursor === undefined && context.guard.reason === null) await sequenceEntries(context);
   const seq = cursorOf(filter.cursor) ?? (newestFirst ? Number.MAX_SAFE_INTEGER : 0);

@@ -1,12 +1,12 @@
 import { type Edges, edgesText, type FullTile, grow, parseEdges } from '../../audit/edges.ts';
 import { joinHashes, leafHash } from '../../audit/merkle.ts';
-import { GrantryError } from '../../base/errors.ts';
+import { codeOf, GrantryError, isGrantryError, isVaultDown } from '../../base/errors.ts';
 import type { PinnedTenant } from '../../crypto/tenant-keys.ts';
 import type { WriteTx } from '../../storage/database.ts';
 import { insertHead, insertTiles, lockHead, moveHead } from '../../storage/statements/audit/head.ts';
 import type { AuditEntryRow } from '../../storage/statements/audit/log.ts';
 import { insertEntries } from '../../storage/statements/audit/log.ts';
-import { dequeueEntries, oldestQueued } from '../../storage/statements/audit/queue.ts';
+import { type CheckedEntryRow, dequeueEntries, oldestQueued } from '../../storage/statements/audit/queue.ts';
 import { changing } from '../changing.ts';
 import type { VaultContext } from '../context.ts';
 import { leafText, onlyShard } from './leaf.ts';
@@ -16,6 +16,9 @@ import { placed, type ReadEntry, readQueued } from './place.ts';
 /** Entries that get their place in one transaction. */
 const batchMax = 1_000;
 
+/** Batches of one call. What is left is for the next one: a reader must not wait for a long queue. */
+const batchesMax = 50;
+
 /**
  * Gives the entries of the queue their places in the tree. Any number of processes may do so at once: the row of the head
  * lets one in after the other.
@@ -24,35 +27,61 @@ const batchMax = 1_000;
  */
 export async function sequenceEntries(context: VaultContext): Promise<number> {
   let sequenced = 0;
-  for (;;) {
-    const count = await sequenceSome(context);
+  for (let batch = 0; batch < batchesMax; batch += 1) {
+    const count = await sequenceAny(context);
     sequenced += count;
-    if (count < batchMax) return sequenced;
+    if (count < batchMax) break;
+    // Others of this process are let in: SQLite answers without a pause of its own.
+    await context.world.sleep(0, undefined, { background: true });
+  }
+  return sequenced;
+}
+
+/** An entry that cannot be placed must not keep all others from their places: it is found, and told as altered. */
+async function sequenceAny(context: VaultContext): Promise<number> {
+  try {
+    return await sequenceSome(context, { limit: batchMax });
+  } catch (error) {
+    if (isGrantryError(error) && (isVaultDown(error) || error.code === 'integrity_failed')) throw error;
+    context.logger.error('entries of the audit log cannot be placed; each is tried by itself', { code: codeOf(error) });
+  }
+  let placed = 0;
+  for (; placed < batchMax; placed += 1) {
+    if ((await sequenceOne(context)) === 0) break;
+  }
+  return placed;
+}
+
+async function sequenceOne(context: VaultContext): Promise<number> {
+  try {
+    return await sequenceSome(context, { limit: 1 });
+  } catch (error) {
+    if (isGrantryError(error) && (isVaultDown(error) || error.code === 'integrity_failed')) throw error;
+    return sequenceSome(context, { limit: 1, asAltered: true });
   }
 }
 
-async function sequenceSome(context: VaultContext): Promise<number> {
+async function sequenceSome(
+  context: VaultContext,
+  { limit, asAltered = false }: { readonly limit: number; readonly asAltered?: boolean },
+): Promise<number> {
   const { store } = context;
-  const waiting = (await oldestQueued(store.db, batchMax)).map(readQueued);
+  const read = (row: CheckedEntryRow): ReadEntry => readQueued(asAltered ? { ...row, isIntact: false } : row);
+  const waiting = (await oldestQueued(store.db, limit)).map(read);
   if (waiting.length === 0) return 0;
   // The keys are loaded before the transaction, which waits for nothing but its own statements.
   const pins = await pinAll(context, waiting);
   return changing(context, async ({ tx }) => {
     const head = (await lockHead(tx, onlyShard)) ?? (await firstHead(tx, context));
     // Read again under the lock: another process may have placed some of them.
-    const queued = (await oldestQueued(tx, batchMax)).map(readQueued).filter(({ sealer }) => pins.has(sealer));
+    const queued = (await oldestQueued(tx, limit)).map(read).filter(({ sealer }) => pins.has(sealer));
     if (queued.length === 0) return 0;
     const rows = queued.map((entry, at) => placed(head.size + at, entry, pinOf(pins, entry), context.world));
-    const { edges, tiles } = grow(
-      parseEdges(head.edges),
-      head.size,
-      rows.map((row) => leafHash(leafText(row))),
-    );
+    const leaves = rows.map((row) => leafHash(leafText(row)));
+    const { edges, tiles } = grow(parseEdges(head.edges), head.size, leaves);
     await write(tx, { rows, tiles, edges, fromSize: head.size, at: context.world.now() });
-    const removed = await dequeueEntries(
-      tx,
-      queued.map(({ row }) => row.id),
-    );
+    const ids = queued.map(({ row }) => row.id);
+    const removed = await dequeueEntries(tx, ids);
     if (removed !== queued.length) throw lost('entries left the queue while they got their places');
     return queued.length;
   });

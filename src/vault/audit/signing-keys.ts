@@ -19,24 +19,33 @@ import type { VaultContext } from '../context.ts';
 import { onlyShard } from './leaf.ts';
 
 /**
- * The name of the log in its checkpoints. A restored database goes on under another epoch: its log may miss entries that
- * checkpoints of the earlier name have signed, and no log signs twice.
+ * The name of the log in its checkpoints. A database that was adopted, or a standby that was promoted, goes on under another
+ * one: it may miss entries that checkpoints of the earlier name have signed, and no log signs twice.
  */
 export async function originOf({ store }: VaultContext): Promise<string> {
   const instance = await readInstance(store.db);
   if (instance === undefined) throw new GrantryError('storage_unavailable', 'The table grantry_instance is empty.');
-  const epoch = instance.epoch === 0 ? '' : `/${instance.epoch}`;
-  return `grantry.audit/${instance.vault_id}${epoch}`;
+  const { vault_id, epoch, timeline } = instance;
+  return `grantry.audit/${vault_id}/${epoch}${timeline === null ? '' : `-${timeline}`}`;
 }
 
 /** Ed25519, which every verifier of notes knows, and ML-DSA-44, which a quantum computer does not break. */
 const types: readonly SignatureType[] = ['ed25519', 'ml-dsa-44-cosignature'];
 
-/** The keys that sign checkpoints now; made when there are none. A Node.js without ML-DSA-44 signs with Ed25519 only. */
-export async function signersOf(context: VaultContext, timeSeconds: number): Promise<NoteSigner[]> {
+/**
+ * The keys that sign checkpoints now; made when there are none. A Node.js without ML-DSA-44 signs with Ed25519 only.
+ *
+ * @param options `brief` leaves ML-DSA-44 out
+ */
+export async function signersOf(
+  context: VaultContext,
+  timeSeconds: number,
+  { brief }: { readonly brief: boolean },
+): Promise<NoteSigner[]> {
   const system = await context.keys.pin(systemTenant);
   const rows = await currentKeys(context, system);
   return rows.flatMap((row) => {
+    if (brief && row.algorithm !== 'ed25519') return [];
     const key = openKey(row, system);
     if (key === null) return [];
     return key.verifierKey.type === 'ed25519' ? noteSigner(key) : cosigner(key, timeSeconds);

@@ -1,4 +1,4 @@
-import type { Acting } from '../../base/acting.ts';
+import { type Acting, actingAs } from '../../base/acting.ts';
 import { forCaller } from '../../base/callers-line.ts';
 import { codeOf, type GrantryError, isGrantryError } from '../../base/errors.ts';
 import { type CheckedKey, checkKey, type GrantKey } from '../../base/ids.ts';
@@ -93,7 +93,7 @@ export class HandOut {
     const fromMemory = options?.minValidity === undefined ? this.held(key) : undefined;
     const held = fromMemory ?? (await forCaller(this.hold(key, options)));
     this.#handOuts.count('token.handed_out', key, held);
-    if (this.#handOuts.isStrict) await this.#handOuts.settled();
+    if (this.#handOuts.isStrict) await this.#handOuts.write();
     return accessTokenOf(held);
   }
 
@@ -110,7 +110,7 @@ export class HandOut {
   /** Tells the audit log of a call with a token. @throws {GrantryError} the error of the database where the log is strict */
   async tellCall(key: GrantKey, held: HeldToken): Promise<void> {
     this.#handOuts.count('api.called', key, held);
-    if (this.#handOuts.isStrict) await this.#handOuts.settled();
+    if (this.#handOuts.isStrict) await this.#handOuts.write();
   }
 
   /** Gets a token for the vault's own use, with what the same row says. */
@@ -129,7 +129,7 @@ export class HandOut {
   async reject(key: GrantKey, generation: number, options?: GetAccessTokenOptions): Promise<AccessToken> {
     const held = await this.replace(key, generation, options);
     this.#handOuts.count('token.handed_out', key, held);
-    if (this.#handOuts.isStrict) await this.#handOuts.settled();
+    if (this.#handOuts.isStrict) await this.#handOuts.write();
     return accessTokenOf(held);
   }
 
@@ -294,7 +294,7 @@ export class HandOut {
 
   async #readRow(key: CheckedKey): Promise<ReadToken> {
     // The feed starts before the row is read: a change in between is either seen, or the token is not cached.
-    if (this.#backgroundRefresh) this.#feed.start();
+    if (this.#backgroundRefresh) this.#startFeed();
     const epoch = this.#cache.epoch;
     return this.#openings.run(cacheKey(key), epoch, async () => {
       const row = await this.#row(key);
@@ -304,6 +304,13 @@ export class HandOut {
       else if (opened !== undefined && this.#backgroundRefresh) this.#cache.noteUse(key, opened);
       return { held: opened, generation: row.generation };
     });
+  }
+
+  /** The feed is the program's, and not of the caller who happened to come first. */
+  #startFeed(): void {
+    const program = this.#context.audit?.program;
+    if (program === undefined) this.#feed.start();
+    else actingAs(program, () => this.#feed.start());
   }
 
   async #row(key: CheckedKey): Promise<GrantRow> {

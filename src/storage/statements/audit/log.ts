@@ -71,7 +71,7 @@ export async function listEntries(
   if (tenants !== undefined) query = query.where('whom.tenant', 'in', tenants);
   if (provider !== undefined) query = query.where('whom.provider', '=', provider);
   if (account !== undefined) query = query.where('whom.account', '=', account);
-  if (actions !== undefined) query = query.where('action', 'in', actions);
+  if (actions !== undefined && actions.length > 0) query = query.where('action', 'in', actions);
   if (actor !== undefined) query = query.where('who.actor_id', '=', actor);
   if (since !== undefined) query = query.where('at', '>=', since);
   if (until !== undefined) query = query.where('at', '<', until);
@@ -79,13 +79,18 @@ export async function listEntries(
 }
 
 /** The rows of actors with some ids, for those who look for their own. */
-export async function findActors(db: Reader, shard: number, actorIds: readonly string[]): Promise<ActorRow[]> {
+export async function findActors(
+  db: Reader,
+  shard: number,
+  { actorIds, sources }: { readonly actorIds: readonly string[]; readonly sources: readonly string[] },
+): Promise<ActorRow[]> {
   if (actorIds.length === 0) return [];
   return db
     .selectFrom('grantry_audit_actors')
     .selectAll()
     .where('shard', '=', shard)
     .where('actor_id', 'in', actorIds)
+    .where('source', 'in', sources)
     .execute();
 }
 
