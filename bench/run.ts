@@ -1,8 +1,9 @@
-/** `npm run bench [hand-out | refresh | start-up | herd | slow-provider | neighbours | recovery | rows | loss]…`: measures, prints the tables, exits 1 below an aim. */
+/** `npm run bench [hand-out | refresh | start-up | herd | slow-provider | neighbours | recovery | rows | loss | audit]…`: measures, prints the tables, exits 1 below an aim. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 
 import { requirePackages, root } from '../scripts/steps.ts';
+import { benchAudit } from './audit.ts';
 import { benchHandOut } from './hand-out.ts';
 import { benchHerd } from './herd.ts';
 import { benchLoss } from './loss.ts';
@@ -24,6 +25,7 @@ const parts: Readonly<Record<string, () => Promise<Aim[]>>> = {
   recovery: benchRecovery,
   rows: benchRows,
   loss: benchLoss,
+  audit: benchAudit,
 };
 
 requirePackages();

@@ -1,4 +1,4 @@
-/** The trail of whoever holds a key: each kind of change that a key can make, and each hand-out, names the key. */
+/** The trail of a key: each kind of change that a key can make, and each hand-out, names the key. */
 import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { user } from '../../test/support/bench.ts';
@@ -13,7 +13,7 @@ const definition = {
   api: { hosts: ['https://api.example'] },
 };
 
-/** What the vault's own work writes: no request of a key makes it. */
+/** Kinds that the vault itself writes: no request of a key makes them. */
 const notByRequest: ReadonlySet<string> = new Set([
   'audit.failed',
   'audit.key_created',

@@ -46,7 +46,7 @@ const descriptions: Readonly<Record<string, string>> = {
   grantry_audit_heads: 'The size and the edge of the tree over the audit log.',
   grantry_audit_keys: 'Keys that sign checkpoints, sealed.',
   grantry_audit_queue: 'Entries of the audit log that wait for their place.',
-  grantry_audit_subjects: 'What entries of the audit log are about.',
+  grantry_audit_subjects: 'Tenants and grants that entries of the audit log are about.',
   grantry_audit_tiles: 'Hashes of the tree over the audit log, 256 at a time.',
   grantry_authorizations: 'Authorization requests whose callback may still come.',
   grantry_candidates: 'Token sets that arrived after their lease was lost, sealed.',

@@ -145,7 +145,7 @@ export const tables = {
     },
     indexes: { grantry_audit_queue_at: ['at', 'id'] },
   },
-  /** What entries of the audit log are about. */
+  /** Tenants and grants that entries of the audit log are about. */
   auditSubjects: {
     name: 'grantry_audit_subjects',
     columns: { shard: 'small', id: 'small', tenant: 'text null', provider: 'text null', account: 'text null' },

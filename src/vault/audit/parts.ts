@@ -1,11 +1,15 @@
-import { hashBytes, splitHashes } from '../../audit/merkle.ts';
+import { parseEdges } from '../../audit/edges.ts';
+import { type Hash, hashBytes, splitHashes } from '../../audit/merkle.ts';
 import type { LogPart } from '../../audit/stream.ts';
 import { tileWidth } from '../../audit/tiles.ts';
+import { isGrantryError } from '../../base/errors.ts';
 import type { Reader } from '../../storage/database.ts';
 import { type CheckpointRow, listCheckpoints } from '../../storage/statements/audit/checkpoints.ts';
-import { listTiles } from '../../storage/statements/audit/head.ts';
-import { type AuditEntryRow, listEntries } from '../../storage/statements/audit/log.ts';
+import { findHead, listTiles } from '../../storage/statements/audit/head.ts';
+import type { AuditEntryRow } from '../../storage/statements/audit/log.ts';
+import { readEntries } from '../../storage/statements/audit/log.ts';
 import { leafText, onlyShard } from './leaf.ts';
+import { Names } from './names.ts';
 
 const tilesRead = 16;
 const checkpointsRead = 1_000;
@@ -26,6 +30,8 @@ export interface StoredEntries {
  */
 export async function* storedParts(db: Reader, size: number): AsyncGenerator<StoredPart> {
   const checkpoints = new Checkpoints(db, size);
+  const edge = await edgeOf(db);
+  const names = new Names(db);
   let seq = 0;
   for (let tile = 0; ; tile += tilesRead) {
     const tiles = await listTiles(db, { shard: onlyShard, level: 0, from: tile, limit: tilesRead });
@@ -34,15 +40,28 @@ export async function* storedParts(db: Reader, size: number): AsyncGenerator<Sto
       const whole = hashes.length === tileWidth * hashBytes ? splitHashes(new Uint8Array(hashes)) : undefined;
       if (whole !== undefined) yield { kind: 'hashes', hashes: whole };
     }
+    const isNext = edge.tile >= tile && edge.tile < tile + tilesRead;
+    if (isNext && tiles.at(-1)?.tile !== edge.tile) yield { kind: 'hashes', hashes: edge.hashes };
     const limit = Math.min(tilesRead * tileWidth, size - seq);
     if (limit <= 0) break;
-    const rows = await listEntries(db, { shard: onlyShard }, { seq, newestFirst: false, limit });
+    const rows = await names.of(await readEntries(db, { shard: onlyShard, from: seq, limit }));
     yield* withCheckpoints(rows, checkpoints, seq);
     seq += rows.length;
     if (rows.length < limit) break;
   }
   // A checkpoint beyond the last entry shows that the tail was cut.
   yield* checkpoints.upTo(size);
+}
+
+/** The hashes of the last tile, which is not full, from the head of the tree. */
+async function edgeOf(db: Reader): Promise<{ readonly tile: number; readonly hashes: readonly Hash[] }> {
+  const head = await findHead(db, onlyShard).catch((error: unknown) => {
+    // A head that was altered proves nothing; the entries are still checked against the signed roots.
+    if (isGrantryError(error, 'integrity_failed')) return undefined;
+    throw error;
+  });
+  if (head === undefined) return { tile: -1, hashes: [] };
+  return { tile: Math.floor(head.size / tileWidth), hashes: parseEdges(head.edges)[0] ?? [] };
 }
 
 /** Splits rows where a checkpoint stands. */

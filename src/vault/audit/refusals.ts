@@ -26,7 +26,7 @@ interface CountedRefusal {
   count: number;
 }
 
-/** Different refusals of one key that a minute tells. Beyond it they are only counted: nobody must fill the log. */
+/** Different refusals of one key that a minute tells. Beyond it they are only counted, so that no key fills the log. */
 const toldMax = 20;
 
 /** Keys whose refusals a minute tells. */
@@ -39,7 +39,7 @@ const strangersMs = 60_000;
 export class Refusals {
   #counted = new Map<string, CountedRefusal>();
   #strangers = new Map<string, CountedRefusal>();
-  /** What was told of a key in this minute. */
+  /** Number of refusals of each key that this minute told. */
   #told = new Map<string, number>();
   #others = 0;
   #minuteAt = Number.NEGATIVE_INFINITY;

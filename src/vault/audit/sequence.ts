@@ -32,7 +32,7 @@ export async function sequenceEntries(context: VaultContext): Promise<number> {
     sequenced += count;
     if (count < batchMax) break;
     // Others of this process are let in: SQLite answers without a pause of its own.
-    await context.world.sleep(0, undefined, { background: true });
+    await context.world.sleep(0);
   }
   return sequenced;
 }
@@ -45,11 +45,11 @@ async function sequenceAny(context: VaultContext): Promise<number> {
     if (isGrantryError(error) && (isVaultDown(error) || error.code === 'integrity_failed')) throw error;
     context.logger.error('entries of the audit log cannot be placed; each is tried by itself', { code: codeOf(error) });
   }
-  let placed = 0;
-  for (; placed < batchMax; placed += 1) {
+  let count = 0;
+  for (; count < batchMax; count += 1) {
     if ((await sequenceOne(context)) === 0) break;
   }
-  return placed;
+  return count;
 }
 
 async function sequenceOne(context: VaultContext): Promise<number> {

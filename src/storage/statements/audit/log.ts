@@ -133,3 +133,35 @@ export async function insertSubjects(tx: WriteTx, subjects: readonly SubjectRow[
       .values([...subjects])
       .execute();
 }
+
+/** Entries from a place on, without their actors and subjects: a check of the whole log reads millions. */
+export async function readEntries(
+  db: Reader,
+  { shard, from, limit }: { shard: number; from: number; limit: number },
+): Promise<NewEntryRow[]> {
+  return db
+    .selectFrom(table)
+    .selectAll()
+    .where('shard', '=', shard)
+    .where('seq', '>=', from)
+    .orderBy('seq')
+    .limit(limit)
+    .execute();
+}
+
+/** Actors by their numbers. */
+export async function actorsNumbered(db: Reader, shard: number, ids: readonly number[]): Promise<ActorRow[]> {
+  if (ids.length === 0) return [];
+  return db.selectFrom('grantry_audit_actors').selectAll().where('shard', '=', shard).where('id', 'in', ids).execute();
+}
+
+/** Subjects by their numbers. */
+export async function subjectsNumbered(db: Reader, shard: number, ids: readonly number[]): Promise<SubjectRow[]> {
+  if (ids.length === 0) return [];
+  return db
+    .selectFrom('grantry_audit_subjects')
+    .selectAll()
+    .where('shard', '=', shard)
+    .where('id', 'in', ids)
+    .execute();
+}
