@@ -90,7 +90,7 @@ grantry_audit_entries.reason text
 grantry_audit_entries.details_hash bytea
 grantry_audit_entries.details bytea
 grantry_audit_entries: grantry_audit_entries_pkey PRIMARY KEY (shard, seq)
-CREATE INDEX grantry_audit_entries_subject ON grantry_audit_entries USING btree (subject, seq) WHERE (subject IS NOT NULL)
+CREATE INDEX grantry_audit_entries_subject ON grantry_audit_entries USING btree (subject, seq)
 CREATE UNIQUE INDEX grantry_audit_entries_pkey ON grantry_audit_entries USING btree (shard, seq)
 CREATE TRIGGER grantry_audit_entries_final BEFORE DELETE OR UPDATE OR TRUNCATE ON grantry_audit_entries FOR EACH STATEMENT EXECUTE FUNCTION grantry_audit_refuse()
 grantry_audit_heads.shard integer not null

@@ -89,7 +89,7 @@ CREATE TABLE grantry_audit_entries (
   constraint grantry_audit_entries_pkey primary key (shard, seq)
 ) strict, without rowid;
 CREATE TRIGGER grantry_audit_entries_delete before delete on grantry_audit_entries begin select raise(abort, 'entries of the audit log are never changed'); end;
-CREATE INDEX grantry_audit_entries_subject on grantry_audit_entries (subject, seq) where subject is not null;
+CREATE INDEX grantry_audit_entries_subject on grantry_audit_entries (subject, seq);
 CREATE TRIGGER grantry_audit_entries_update before update on grantry_audit_entries begin select raise(abort, 'entries of the audit log are never changed'); end;
 CREATE TABLE grantry_audit_heads (
   shard integer not null,

@@ -93,7 +93,7 @@ const floors: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['terminal'],
     ['desk/tenant-file.ts'],
     ['.'],
-    ['import', 'doctor', 'scan'],
+    ['audit', 'import', 'doctor', 'scan'],
     ['commands/app.ts', 'commands/connect.ts', 'commands/list.ts'],
     ['desk'],
     ['desk/health', 'desk/onboard'],

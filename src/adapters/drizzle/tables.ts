@@ -110,7 +110,6 @@ export const tables = {
     },
     primaryKey: { grantry_audit_entries_pkey: ['shard', 'seq'] },
     indexes: { grantry_audit_entries_subject: ['subject', 'seq'] },
-    where: { grantry_audit_entries_subject: 'subject is not null' },
   },
   /** The size and the edge of the tree over the audit log. */
   auditHeads: {

@@ -62,7 +62,7 @@ create table grantry_audit_entries (
   details ${bytes},
   constraint grantry_audit_entries_pkey primary key (shard, seq)
 )${byKey};
-create index grantry_audit_entries_subject on grantry_audit_entries (subject, seq) where subject is not null`;
+create index grantry_audit_entries_subject on grantry_audit_entries (subject, seq)`;
 
 const treeTables = ({ long, int, bytes, byKey, strict }: Words): string => `
 create table grantry_audit_tiles (
