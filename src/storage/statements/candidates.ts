@@ -58,11 +58,11 @@ export async function grantsWithCandidate(db: Reader, fingerprint: string): Prom
     .execute();
 }
 
-/** Finds the newest candidate that came for a generation's token, also a rejected one. */
-export async function newestSuccessor(
+/** Lists the last candidates that came for a generation's token, also rejected ones, newest first. */
+export async function listSuccessors(
   db: Reader,
   grant: { tenant: string; grantId: string; generation: number },
-): Promise<CandidateRow | undefined> {
+): Promise<CandidateRow[]> {
   return db
     .selectFrom('grantry_candidates')
     .selectAll()
@@ -72,8 +72,8 @@ export async function newestSuccessor(
     .where('generation', '>=', grant.generation)
     .orderBy('received_at', 'desc')
     .orderBy('fence', 'desc')
-    .limit(1)
-    .executeTakeFirst();
+    .limit(limits.candidatesListedMax)
+    .execute();
 }
 
 /** Marks a candidate that the provider refused more than once. Only `recover` tries it again. */

@@ -25,16 +25,20 @@ describe('a candidate that came for an earlier token than the stored one', () =>
     expect(bench.requests().at(-1)?.token).toBe(older);
   });
 
-  it('is never sent where a replay revokes the family, and hinders no recovery', async () => {
-    await using bench = await makeBench({ profiles: ['strict_revokes_family'] });
-    const { vault, key, older } = await withOlderCandidate(bench, 'strict_revokes_family');
-    begin(bench, [refused, refused]);
-    expect(await codeOf(vault.getAccessToken(key))).toBe('refresh_uncertain');
-    await bench.jump(31_000);
-    expect(await codeOf(vault.getAccessToken(key))).toBe('reauthorization_required');
-    expect(await vault.recover(key)).toMatchObject({ outcome: 'recovered', tried: 1 });
-    expect(bench.requests().map(({ token }) => token)).not.toContain(older);
-  });
+  const fatal = ['strict_revokes_family', 'overlap_newest_only'];
+  it.each(fatal)(
+    'is never sent where a replay revokes the family, and hinders no recovery, at %s',
+    async (provider) => {
+      await using bench = await makeBench({ profiles: [provider] });
+      const { vault, key, older } = await withOlderCandidate(bench, provider);
+      begin(bench, [refused, refused]);
+      expect(await codeOf(vault.getAccessToken(key))).toBe('refresh_uncertain');
+      await bench.jump(31_000);
+      expect(await codeOf(vault.getAccessToken(key))).toBe('reauthorization_required');
+      expect(await vault.recover(key)).toMatchObject({ outcome: 'recovered', tried: 1 });
+      expect(bench.requests().map(({ token }) => token)).not.toContain(older);
+    },
+  );
 });
 
 describe('where a replay revokes the family, the refusal of the last successor', () => {

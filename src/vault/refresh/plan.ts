@@ -6,12 +6,7 @@ import type { OAuthClient } from '../../oauth/types.ts';
 import { grantDc } from '../../providers/data-centre.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
 import { type AttemptRow, hasFailed, isUnresolved, listAttempts } from '../../storage/statements/attempts.ts';
-import {
-  type CandidateRow,
-  newestCandidate,
-  newestSuccessor,
-  retireCandidate,
-} from '../../storage/statements/candidates.ts';
+import { type CandidateRow, newestCandidate, retireCandidate } from '../../storage/statements/candidates.ts';
 import { type GrantRow, metadataOf } from '../../storage/statements/grants.ts';
 import { appFor, clientOf } from '../app/apps.ts';
 import { retryBudgetOf } from '../bulkhead.ts';
@@ -25,6 +20,7 @@ import type { Spool } from '../spool/spool.ts';
 import type { CandidateClient } from './candidate-client.ts';
 import { recoverLostTail } from './failover.ts';
 import { leaseKindOf } from './lease-kind.ts';
+import { nextCandidate, successorsOf } from './next-candidate.ts';
 import { deadlineFor, isReplayFatal, isUrgent, overlapLeftMs, waitForLateAnswer } from './overlap.ts';
 import type { RefreshPlan } from './plan-type.ts';
 import { replaySpool } from './replay.ts';
@@ -158,7 +154,7 @@ interface PickedToken extends KeptToken {
  * Picks the token to spend: the stored one, unless a candidate is newer.
  *
  * A candidate that answered the token which is still stored is its successor. A candidate of an older generation may
- * long be spent, and sending it could revoke the whole family. It is tried only after the stored token was refused.
+ * long be spent. It is tried only after the stored token was refused, and never where a replay revokes the family.
  *
  * A successor must also wait if a later request with another token was lost while the provider still takes the stored
  * token. That request may have made a newer successor, and the stored token brings the newest of all. If the successor
@@ -174,8 +170,9 @@ async function pickToken(
   const grant = { tenant: row.client_id, grantId: row.id };
   const newest = await newestCandidate(context.store.db, { ...grant, authorizedGeneration: row.authorized_generation });
   const leftMs = await overlapLeftMs(context, row);
-  const isItsTurn = newest !== undefined && isCandidatesTurn(row, newest, { ...known, leftMs });
-  const candidate = isItsTurn ? newest : await lastSuccessor(context, row, known.definition, leftMs);
+  const next = await nextCandidate(context.store.db, row, { ...known, newest, leftMs });
+  const isItsTurn = next !== undefined && isCandidatesTurn(row, next, { ...known, leftMs });
+  const candidate = isItsTurn ? next : await lastSuccessor(context, row, known.definition, leftMs);
   const newestCandidateId = newest?.id ?? null;
   if (candidate !== undefined) {
     const opened = await openOrRetire(context, tenantKeys, row, candidate);
@@ -204,8 +201,8 @@ async function lastSuccessor(
   leftMs: number | null,
 ): Promise<CandidateRow | undefined> {
   if (row.state === 'active' || !isReplayFatal(definition, leftMs)) return undefined;
-  const { client_id: tenant, id: grantId, generation } = row;
-  return newestSuccessor(context.store.db, { tenant, grantId, generation });
+  const [last] = await successorsOf(context.store.db, row);
+  return last;
 }
 
 /**

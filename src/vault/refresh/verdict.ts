@@ -8,6 +8,7 @@ import type { ChangeTransaction } from '../changing.ts';
 import { isoNow, type VaultContext } from '../context.ts';
 import { reasons } from '../reasons.ts';
 import { reopenHastilyRejected } from './hasty.ts';
+import { nextCandidate } from './next-candidate.ts';
 import { isReplayFatal, pauseInOverlap } from './overlap.ts';
 import type { RefreshPlan } from './plan-type.ts';
 import { refusalsAt } from './refusal-count.ts';
@@ -209,12 +210,11 @@ async function gatherEvidence(
   const others = attempts.filter((attempt) => attempt.id !== plan.attemptId);
   const { now: nowMs } = await tx.selectNoFrom(tx.now.as('now')).executeTakeFirstOrThrow();
   const leftMs = row.overlap_until === null ? null : row.overlap_until - nowMs;
-  // A candidate of an older token than the stored one was replaced together with that token.
-  const isFatal = isReplayFatal(plan.definition, leftMs);
-  const authorizedGeneration = isFatal ? row.generation : row.authorized_generation;
-  const left = await newestCandidate(tx, { ...grant, authorizedGeneration, exceptId: plan.candidateId });
+  const { definition, candidateId: exceptId } = plan;
+  const newest = await newestCandidate(tx, { ...grant, authorizedGeneration: row.authorized_generation, exceptId });
+  const left = await nextCandidate(tx, row, { newest, definition, leftMs, exceptId });
   return {
-    definition: plan.definition,
+    definition,
     row,
     candidate: refusedCandidate(plan, others, (leftMs ?? 0) > 0 ? nowMs : nowMs - times.suspectConfirmMs),
     candidatesLeft: left !== undefined,

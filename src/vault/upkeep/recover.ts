@@ -12,6 +12,7 @@ import { missingGrant } from '../grant/missing.ts';
 import { noSuchGrant, stopping } from '../grant/refusals.ts';
 import { appOfCandidate, isFromConsent, isReplacedByHand } from '../grant/replaced.ts';
 import { openToken, refreshTokenOf } from '../grant/tokens.ts';
+import { successorsOf } from '../refresh/next-candidate.ts';
 import { isReplayFatal } from '../refresh/overlap.ts';
 import type { KeptToken } from '../refresh/plan.ts';
 import { refreshGrant, refreshRound } from '../refresh/refresh.ts';
@@ -105,7 +106,7 @@ async function keptTokens(context: VaultContext, row: GrantRow, replacedToo: boo
   const candidates = all.filter((each) => each.generation >= row.authorized_generation);
   // If a replay revokes the token family, a token with a known successor could only revoke what is left.
   const definition = await context.providers.require(row.provider);
-  const successor = candidates.find((each) => each.generation >= row.generation && each.state !== 'superseded');
+  const [successor] = await successorsOf(context.store.db, row);
   // A given-up grant has no running overlap window.
   const isFatal = isReplayFatal(definition, null);
   // The other tokens of a broken consent succeed nothing: each may be the only right one.
