@@ -46,9 +46,6 @@ const headLine = z.object({
 const hashesLine = z.object({ hashes: z.string() });
 const checkpointLine = z.object({ checkpoint: z.string(), size: z.int().min(0) });
 
-/** The first line of an export. */
-export type ExportHead = z.output<typeof headLine>;
-
 /** The report on an export. `hasOwnKeys` is true if it was checked with the keys that it names itself. */
 export interface ExportReport extends LogReport {
   readonly origin: string;

@@ -8,6 +8,7 @@ import { leakRules } from './rules.ts';
 
 /** A message of a rule by language; Grantry's are in English. */
 export interface RuleMessage {
+  /** Returns the text in English. */
   en(): string;
   [language: string]: () => string;
 }
@@ -21,7 +22,9 @@ export interface TranslatedMessage {
 
 /** The context in which secretlint runs a rule on one file. */
 export interface RuleContext {
+  /** Returns a function that makes a message of its id. */
   createTranslator(messages: Record<string, RuleMessage>): (messageId: string) => TranslatedMessage;
+  /** Takes a finding, with its place in the text. */
   report(finding: { message: TranslatedMessage; range: readonly [start: number, end: number] }): void;
 }
 
@@ -34,7 +37,11 @@ export interface RuleCreator {
     recommended: boolean;
     supportedContentTypes: 'text'[];
   };
-  create(context: RuleContext): { file(source: { readonly content: string }): void };
+  /** Makes the rule for one file. */
+  create(context: RuleContext): {
+    /** Reads the file. */
+    file(source: { readonly content: string }): void;
+  };
 }
 
 /**

@@ -17,7 +17,9 @@ import type { AuthorizeInput, GetAccessTokenOptions, GrantFilter, StartedAuthori
 import type { Disconnected } from './disconnected.ts';
 import type { KeyCalls } from './key-calls.ts';
 
+export type { FindingKind } from '../audit/findings.ts';
 export type { LogFinding, LogReport } from '../audit/stream.ts';
+export type { Finding } from '../audit/verify.ts';
 export type { CallBody } from '../base/network/call-body.ts';
 export type { CallInit as VaultRequest, CallTarget } from '../base/network/call-request.ts';
 export type { ScopeFinding, ScopeFindingKind, ScopeFindingLevel } from '../providers/scope-lint.ts';
