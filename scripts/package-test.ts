@@ -190,7 +190,7 @@ async function serve(consumer: string): Promise<void> {
 }
 
 function exportNames(): string[] {
-  const subpaths = Object.keys(manifest.exports).filter((name) => !name.endsWith('.json'));
+  const subpaths = Object.keys(manifest.exports).filter((name) => !/\.(?:json|toml)$/.test(name));
   return subpaths.map((name) => (name === '.' ? 'grantry' : `grantry/${name.slice(2)}`));
 }
 

@@ -52,6 +52,8 @@ export class HandOuts {
   readonly #context: VaultContext;
   readonly #late: RepeatedWarning;
   #counts = new Map<string, HandOutCount>();
+  /** Failed writes since the last good one. */
+  #failures = 0;
   #running: Promise<void> | undefined;
   #next: Promise<void> | undefined;
   #isDue = false;
@@ -153,9 +155,16 @@ export class HandOuts {
     const soon = world.sleep(periodMs * (world.timeScale ?? 1), undefined, { background: true });
     soon
       .then(() => this.write())
-      .then(() => this.#late.worked())
+      .then(() => {
+        this.#failures = 0;
+        return this.#late.worked();
+      })
       .then(() => this.#tidy())
-      .catch((error: unknown) => this.#late.failed(codeOf(error)))
+      .catch((error: unknown) => {
+        this.#failures += 1;
+        // One failure is mended a second later, and needs no person.
+        if (this.#failures > 1) this.#late.failed(codeOf(error));
+      })
       .finally(() => {
         this.#isDue = false;
         if (this.#counts.size > 0 && !this.#context.closing()) this.#writeSoon();
