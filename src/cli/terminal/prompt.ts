@@ -11,8 +11,9 @@ export function canPrompt(): boolean {
 /** Asks for a line on the terminal; a secret is not echoed. */
 export async function promptLine(question: string, options: { secret: boolean }): Promise<string> {
   const screen = options.secret ? new Writable({ write: (_chunk, _encoding, done) => done() }) : process.stderr;
-  process.stderr.write(question);
+  // Before the question: from now on the terminal echoes nothing by itself, however fast a person types.
   const lines = createInterface({ input: process.stdin, output: screen, terminal: true });
+  if (options.secret) process.stderr.write(question);
   const stop = new AbortController();
   // The terminal gives Ctrl-C to the prompt as a character, not as a signal: it ends the command like one.
   lines.on('SIGINT', () => {
@@ -21,7 +22,7 @@ export async function promptLine(question: string, options: { secret: boolean })
   });
   lines.on('close', () => stop.abort());
   try {
-    return (await lines.question('', { signal: stop.signal })).trim();
+    return (await lines.question(options.secret ? '' : question, { signal: stop.signal })).trim();
   } catch (cause) {
     throw new GrantryError('invalid_request', 'The prompt was cancelled; nothing has changed.', { cause });
   } finally {

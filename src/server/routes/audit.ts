@@ -15,10 +15,15 @@ const listQuery = pageQuery.extend({
   action: z
     .string()
     .max(limits.urlCharsMax)
+    .regex(/^[a-z_.]+(?:,[a-z_.]+)*$/)
     .transform((text) => text.split(','))
     .optional()
     .meta({ description: 'Only these actions, separated by commas.', examples: ['token.handed_out'] }),
-  actor: z.string().max(256).optional().meta({ description: 'Only what this actor did: the id of an API key, say.' }),
+  actor: z
+    .string()
+    .regex(/^[\x20-\x7e]{1,256}$/)
+    .optional()
+    .meta({ description: 'Only what this actor did: the id of an API key, say.' }),
   since: time.optional().meta({ description: 'Only entries of this time or later.' }),
   until: time.optional().meta({ description: 'Only entries before this time.' }),
   order: z.enum(['asc', 'desc']).optional().meta({ description: '`asc`: the oldest entry first; else the newest.' }),
