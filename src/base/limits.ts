@@ -78,8 +78,6 @@ const baseTimes = {
   verdictSuspendedMsMax: 3_600_000,
   /** If an API rejects a token this soon after a refresh for a rejection, the token is not the cause. */
   uselessRefreshMs: 600_000,
-  /** The pause between two refreshes for tokens that the grant's own API rejects. */
-  rejectionPauseMs: 60_000,
   /** A grant that was given up is retried after this long, after six times and after 144 times as long. */
   secondChanceMs: 600_000,
   /** The tokens of a grant that was given up are kept this long. */

@@ -14,6 +14,9 @@ export type TokenVerdict = 'accepted' | 'unclear' | ApiAnswer;
 /** Asks the grant's own API whether it accepts a token. */
 export type AskOwnApi = (key: CheckedKey, token: HeldToken) => Promise<TokenVerdict>;
 
+/** Refreshes for reports that a grant is worth within `uselessRefreshMs`, while its own API refuses each new token. */
+const replacementsMax = 5;
+
 /**
  * Decides which reports of a rejected token a refresh may help. An API that rejects every token would otherwise use up the
  * provider's limit of refreshes.
@@ -23,8 +26,8 @@ export type AskOwnApi = (key: CheckedKey, token: HeldToken) => Promise<TokenVerd
 export class Rejections {
   readonly #context: VaultContext;
   readonly #ask: AskOwnApi;
-  /** Generations that took the place of rejected ones, with their times by `World.monotonic`. */
-  readonly #replacements = new LRUCache<string, { readonly generation: number; readonly at: number }>({
+  /** The newest generation that took the place of a rejected one, and the times of such refreshes by `World.monotonic`. */
+  readonly #replacements = new LRUCache<string, { readonly generation: number; readonly times: readonly number[] }>({
     max: limits.cacheEntriesOneShot,
   });
 
@@ -34,7 +37,9 @@ export class Rejections {
   }
 
   noteReplaced(key: CheckedKey, generation: number): void {
-    this.#replacements.set(cacheKey(key), { generation, at: this.#context.world.monotonic() });
+    const times = this.#replacements.get(cacheKey(key))?.times ?? [];
+    const now = this.#context.world.monotonic();
+    this.#replacements.set(cacheKey(key), { generation, times: [...times, now].slice(-replacementsMax) });
   }
 
   /**
@@ -57,13 +62,13 @@ export class Rejections {
     return token;
   }
 
-  /** The time until a refresh for this grant may help again. The first report of a token is worth one, however new it is. */
+  /** The time until a refresh for this grant may help again. A token may die twice in a minute, and never so often. */
   #untilNextMs(key: CheckedKey, generation: number): number {
     const { world, times } = this.#context;
     const last = this.#replacements.get(cacheKey(key));
     // Also a later generation counts: another process may have made it for the same API.
-    if (last === undefined || last.generation > generation) return 0;
-    return last.at + times.rejectionPauseMs - world.monotonic();
+    if (last === undefined || last.generation > generation || last.times.length < replacementsMax) return 0;
+    return (last.times[0] ?? 0) + times.uselessRefreshMs - world.monotonic();
   }
 }
 
