@@ -21,7 +21,8 @@ it('doubles the pause with each failure of a generation, up to 64 s, and begins 
   const seconds = [2, 4, 8, 16, 32, 64, 64];
   for (const [index, pauseMs] of pauses.entries()) {
     const expected = (seconds[index] ?? 0) * 1_000;
-    expect(pauseMs).toBeGreaterThanOrEqual(expected * 0.75);
+    // The clock goes on between the failure and the look at its row.
+    expect(pauseMs).toBeGreaterThanOrEqual(expected * 0.75 - 500);
     expect(pauseMs).toBeLessThanOrEqual(expected * 1.25);
   }
   await vault.getAccessToken(key);
