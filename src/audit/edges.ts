@@ -1,7 +1,5 @@
-import { type Hash, joinHashes, nodeHash, splitHashes } from './merkle.ts';
-
-/** Hashes of a full tile: 2 to the 8th. */
-export const tileWidth = 256;
+import { type Hash, joinHashes, rootOfLeaves, splitHashes } from './merkle.ts';
+import { tileWidth } from './tiles.ts';
 
 /** A tile that is full. */
 export interface FullTile {
@@ -37,7 +35,7 @@ export function grow(
     full[level] = (full[level] ?? 0) + 1;
     tiles.push({ level, tile: before, hashes });
     levels[level] = [];
-    add(level + 1, treeHash(hashes));
+    add(level + 1, rootOfLeaves(hashes));
   };
   for (const leaf of leaves) add(0, leaf);
   return { edges: levels, tiles };
@@ -48,25 +46,9 @@ export function rootOfEdges(edges: Edges): Hash | undefined {
   let rest: Hash | undefined;
   for (const level of edges) {
     const hashes = rest === undefined ? level : [...level, rest];
-    rest = hashes.length === 0 ? undefined : treeHash(hashes);
+    rest = hashes.length === 0 ? undefined : rootOfLeaves(hashes);
   }
   return rest;
-}
-
-/** The hash over subtrees of one size, of which the last may be smaller. RFC 6962 §2.1. */
-export function treeHash(hashes: readonly Hash[]): Hash {
-  let row = hashes;
-  while (row.length > 1) {
-    const above: Hash[] = [];
-    for (let at = 0; at < row.length; at += 2) {
-      const [left, right] = [row[at], row[at + 1]];
-      if (left !== undefined) above.push(right === undefined ? left : nodeHash(left, right));
-    }
-    row = above;
-  }
-  const [root] = row;
-  if (root === undefined) throw new RangeError('a tree without hashes has no root here');
-  return root;
 }
 
 /** Edges as text, level by level. */

@@ -74,7 +74,7 @@ export function rootOf({ hashes }: CompactRange): Hash {
   return hashes.length === 0 ? sha256('') : hashes.reduceRight((right, left) => nodeHash(left, right));
 }
 
-/** Computes the root of a tree from its leaves, or of a perfect subtree from the hashes of one of its levels. */
+/** Computes the root of a tree from its leaves, or from perfect subtrees of one size, of which the last may be smaller. */
 export function rootOfLeaves(leaves: readonly Hash[]): Hash {
   return rootOf(appendLeaves(emptyRange, leaves));
 }

@@ -3,7 +3,7 @@ import { type GrantryError, invalidRequest } from '../base/errors.ts';
 import type { GrantKey } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
 import { writeUses } from './api/uses.ts';
-import { HandOuts } from './audit/hand-outs.ts';
+import { type HandOutAudit, HandOuts } from './audit/hand-outs.ts';
 import { checkText } from './checks.ts';
 import type { VaultContext } from './context.ts';
 import { ChangeFeed } from './hand-out/change-feed.ts';
@@ -38,7 +38,7 @@ import type {
 export interface OpenVaultOptions {
   backgroundRefresh: boolean;
   staleHandOutMs: number;
-  handOutAudit: 'batched' | 'strict';
+  handOutAudit: HandOutAudit;
   /** Tells everything that waits without end to give up. */
   close(): void;
 }

@@ -1,5 +1,5 @@
+import { hashesText } from '../../audit/edges.ts';
 import { exportForm } from '../../audit/export-file.ts';
-import { joinHashes } from '../../audit/merkle.ts';
 import { findHead } from '../../storage/statements/audit/head.ts';
 import type { VaultContext } from '../context.ts';
 import { signNow } from './checkpoint.ts';
@@ -28,7 +28,7 @@ export async function* exportLog(context: VaultContext): AsyncGenerator<string> 
   });
   const opener = new DetailsOpener(context);
   for await (const part of storedParts(store.db, size)) {
-    if (part.kind === 'hashes') yield `{"hashes":"${Buffer.from(joinHashes(part.hashes)).toString('base64')}"}`;
+    if (part.kind === 'hashes') yield `{"hashes":"${hashesText(part.hashes)}"}`;
     else if (part.kind === 'checkpoint') yield JSON.stringify({ checkpoint: part.note, size: part.size });
     else {
       for (const [at, entry] of part.entries.entries()) {

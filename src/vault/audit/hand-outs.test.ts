@@ -3,7 +3,7 @@ import { afterEach, expect, it } from 'vitest';
 import { type Bench, makeBench } from '../../../test/support/bench.ts';
 import { GrantryError } from '../../base/errors.ts';
 import { internalsOf } from '../internals.ts';
-import { type Counted, HandOuts } from './hand-outs.ts';
+import { type Counted, type HandOutAudit, HandOuts } from './hand-outs.ts';
 
 const benches: Bench[] = [];
 afterEach(async () => {
@@ -14,7 +14,7 @@ const key = { tenant: 'acme', provider: 'strict' };
 const acting = { actor: { kind: 'key' as const, id: 'k', name: null }, source: 'http 192.0.2.1' };
 
 /** Counts hand-outs into a writer that the test holds. */
-async function counting(audit: 'batched' | 'strict') {
+async function counting(audit: HandOutAudit) {
   const bench = await makeBench();
   benches.push(bench);
   const { vault } = await bench.open();

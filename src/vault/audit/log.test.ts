@@ -2,8 +2,8 @@
 import { sql } from 'kysely';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type Bench, databaseKinds, makeBench } from '../../../test/support/bench.ts';
-import { parseEdges, rootOfEdges, treeHash } from '../../audit/edges.ts';
-import { hashToHex, leafHash } from '../../audit/merkle.ts';
+import { parseEdges, rootOfEdges } from '../../audit/edges.ts';
+import { hashToHex, leafHash, rootOfLeaves } from '../../audit/merkle.ts';
 import { type Acting, actingAs } from '../../base/acting.ts';
 import { insertCheckpoint } from '../../storage/statements/audit/checkpoints.ts';
 import { findHead, insertTiles } from '../../storage/statements/audit/head.ts';
@@ -53,7 +53,7 @@ describe.each(databaseKinds)('on %s', (kind) => {
     const head = await findHead(context.store.db, onlyShard);
     const all = await listEntries(context.store.db, { shard: onlyShard }, everything);
     expect(all.map(({ seq }) => seq)).toEqual(all.map((_, at) => at));
-    const root = treeHash(all.map((entry) => leafHash(leafText(entry))));
+    const root = rootOfLeaves(all.map((entry) => leafHash(leafText(entry))));
     expect(hashToHex(rootOfEdges(parseEdges(head?.edges ?? '')) ?? root)).toBe(hashToHex(root));
     expect(head?.size).toBe(all.length);
   });

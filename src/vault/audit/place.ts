@@ -108,7 +108,7 @@ function spanOf(firstAt: number, at: number): number {
 }
 
 /** The row of an entry that another program wrote or changed: the log says so, and repeats nothing of it. */
-export function alteredRow(seq: number, { at }: Pick<CheckedEntryRow, 'at'>): AuditEntryRow {
+function alteredRow(seq: number, { at }: Pick<CheckedEntryRow, 'at'>): AuditEntryRow {
   return {
     ...blank,
     seq,
