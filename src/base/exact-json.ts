@@ -34,6 +34,15 @@ export function parseWithLongNumbers(text: string): unknown {
   return JSON.parse(text, (_, value: unknown, { source = '' }: Source = {}) => longNumber(value, source));
 }
 
+/** Parses JSON whose sender promised none. Returns undefined for other text: the parser's own error quotes it. */
+export function jsonIn(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
 /** Returns the text of a whole number that has too many digits for a JavaScript number; any other value as it is. */
 export function longNumber<T>(value: T, source: string): T | string {
   return typeof value === 'number' && !Number.isSafeInteger(value) && /^-?\d{16,64}$/.test(source) ? source : value;

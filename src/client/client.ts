@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { GrantryError, type GrantryErrorCode, isGrantryError } from '../base/errors.ts';
+import { jsonIn } from '../base/exact-json.ts';
 import { checkKey, type GrantKey } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
 import { readCall } from '../base/network/call-request.ts';
@@ -34,7 +35,7 @@ import { revocations } from '../schemas/words.ts';
 import { tokenSourceOf } from '../vault/token-source.ts';
 import type { AccessToken, ApiKey, ChildKeyInput, Grant, ImportResult, Vault } from '../vault/types.ts';
 import { remoteAudit } from './audit.ts';
-import { Http, type HttpRequest, notUnderstood, problemIn, readJson, type ServerAddress, segment } from './http.ts';
+import { Http, type HttpRequest, notUnderstood, problemIn, type ServerAddress, segment } from './http.ts';
 import { appBody, checkObject, filterQuery, proxiedTarget, routeOf, tokensBody } from './inputs.ts';
 
 /** The vault behind a Grantry server, with the calls that only a server has. */
@@ -221,7 +222,7 @@ export class RemoteVault implements GrantryClient {
     const response = await this.#open().send('POST', '/v1/import', { headers, body: lines });
     if (!response.ok) throw await problemIn(response);
     for await (const line of linesOf(response.body, limits.importLineBytesMax)) {
-      const parsed = importResultSchema.safeParse('text' in line ? readJson(line.text) : undefined);
+      const parsed = importResultSchema.safeParse('text' in line ? jsonIn(line.text) : undefined);
       if (!parsed.success) throw notUnderstood(response.status);
       yield parsed.data;
     }

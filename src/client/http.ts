@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import { GrantryError, isGrantryError } from '../base/errors.ts';
-import { refuseRounded } from '../base/exact-json.ts';
+import { jsonIn, refuseRounded } from '../base/exact-json.ts';
 import { limits } from '../base/limits.ts';
 import type { Secret } from '../base/secret.ts';
 import type { World, WorldRequest } from '../base/world.ts';
@@ -42,7 +42,7 @@ export class Http {
     });
     if (!response.ok) throw await problemIn(response);
     const text = await response.text();
-    const parsed = shape.safeParse(text === '' ? undefined : readJson(text));
+    const parsed = shape.safeParse(text === '' ? undefined : jsonIn(text));
     if (!parsed.success) throw notUnderstood(response.status);
     return { status: response.status, headers: response.headers, body: parsed.data };
   }
@@ -67,7 +67,7 @@ export class Http {
 
 /** Reads the error that a server answered with. */
 export async function problemIn(response: Response): Promise<GrantryError> {
-  const parsed = problemSchema.safeParse(readJson(await response.text()));
+  const parsed = problemSchema.safeParse(jsonIn(await response.text()));
   if (!parsed.success) return notUnderstood(response.status);
   const { code, detail, action, reason, response: answer, retry_after: seconds } = parsed.data;
   // A server names a wait whenever waiting helps.
@@ -80,15 +80,6 @@ export function notUnderstood(status: number): GrantryError {
   return new GrantryError('provider_error', `The answer (status ${status}) did not come from a Grantry server.`, {
     action: 'Check the URL of the server (GRANTRY_URL): it must be the one at which /livez answers.',
   });
-}
-
-/** Parses JSON; undefined for anything else. */
-export function readJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 export function segment(text: string): string {

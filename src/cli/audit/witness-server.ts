@@ -8,6 +8,7 @@ import { hashFromBase64, hashToBase64 } from '../../audit/merkle.ts';
 import type { TreeHead } from '../../audit/proofs.ts';
 import { considerCheckpoint } from '../../audit/witness.ts';
 import { GrantryError } from '../../base/errors.ts';
+import { jsonIn } from '../../base/exact-json.ts';
 import type { World } from '../../base/world.ts';
 
 /** A body holds a checkpoint and a proof of at most 63 lines. */
@@ -94,17 +95,9 @@ function readState(world: World, { file, name }: { file: string; name: string })
   if (!existsSync(file)) {
     return { seed: Buffer.from(world.randomBytes(seedBytes)).toString('base64url'), name, heads: {} };
   }
-  const { success, data } = stateFile.safeParse(parsed(readFileSync(file, 'utf8')));
+  const { success, data } = stateFile.safeParse(jsonIn(readFileSync(file, 'utf8')));
   if (!success) throw new GrantryError('invalid_request', `${file} is no state of a witness.`);
   return data;
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
 }
 
 async function bodyOf(request: IncomingMessage): Promise<string | null> {

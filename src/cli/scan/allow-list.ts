@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { jsonIn } from '../../base/exact-json.ts';
 import { systemCodeOf } from '../../base/system-error.ts';
 import { usageError } from '../terminal/errors.ts';
 
@@ -45,22 +46,13 @@ export async function readAllowList(root: string, now: number): Promise<AllowLis
     if (systemCodeOf(error) === 'ENOENT') return '{"allowed":[]}';
     throw error;
   });
-  const parsed = list.safeParse(jsonOf(text));
+  const parsed = list.safeParse(jsonIn(text));
   if (parsed.success) return new AllowList(parsed.data.allowed, now);
   const { path = [] } = parsed.error.issues[0] ?? {};
   throw usageError(
     `${allowListName} has a mistake${path.length === 0 ? '' : ` at ${path.join('.')}`}.`,
     'Write {"allowed": […]}; each entry has file, sha256 (a list), reason (10 characters or more) and expires (YYYY-MM-DD).',
   );
-}
-
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    // The error of the parser quotes the file.
-    return null;
-  }
 }
 
 function keyOf({ file, sha256 }: { readonly file: string; readonly sha256: string }): string {

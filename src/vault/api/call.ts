@@ -1,4 +1,5 @@
 import { type ApiResponse, GrantryError, invalidRequest } from '../../base/errors.ts';
+import { jsonIn } from '../../base/exact-json.ts';
 import { checkKey, type GrantKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import { readBounded } from '../../base/network/bounded.ts';
@@ -59,7 +60,7 @@ export async function callApi(
 /** Reads the API's answer for the error that takes its place. */
 async function readRejection(answer: Response): Promise<ApiResponse> {
   const { bytes } = await readBounded(answer.body, limits.apiPeekBytesMax);
-  return { status: answer.status, data: parseJson(bytes) ?? bytes.toString('utf8') };
+  return { status: answer.status, data: jsonIn(bytes.toString('utf8')) ?? bytes.toString('utf8') };
 }
 
 /** Like `callApi`, for a caller that wants to know why a rejected token was not replaced. */
@@ -162,7 +163,8 @@ async function peek(
   const { head, rest } = await readHead(response.body).catch((error: unknown) => {
     throw brokenOff(peer, error);
   });
-  const body = parseJson(head);
+  // Truncated at the limit, or not JSON: either way it is not an error envelope.
+  const body = jsonIn(head.toString('utf8'));
   const whole = new Response(rest, { status, statusText: response.statusText, headers: response.headers });
   return { answer: body === undefined ? answer : { ...answer, body }, response: whole };
 }
@@ -198,15 +200,6 @@ async function readHead(
     cancel: (reason) => reader.cancel(reason),
   });
   return { head, rest };
-}
-
-function parseJson(bytes: Buffer): unknown {
-  try {
-    return JSON.parse(bytes.toString('utf8'));
-  } catch {
-    // Truncated at the limit, or not JSON: either way it is not an error envelope.
-    return undefined;
-  }
 }
 
 /** Refuses headers that Grantry or the connection sets. @throws {GrantryError} `invalid_request` */

@@ -1,4 +1,5 @@
 import { GrantryError, isGrantryError } from '../../base/errors.ts';
+import { jsonIn } from '../../base/exact-json.ts';
 import { type CheckedKey, checkKey, type GrantKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import { readBounded } from '../../base/network/bounded.ts';
@@ -202,9 +203,5 @@ async function isForScope(
 
 async function readJson(response: Response): Promise<unknown> {
   const { bytes } = await readBounded(response.body, limits.apiPeekBytesMax);
-  try {
-    return JSON.parse(bytes.toString('utf8'));
-  } catch {
-    return undefined;
-  }
+  return jsonIn(bytes.toString('utf8'));
 }

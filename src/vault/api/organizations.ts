@@ -1,4 +1,5 @@
 import { GrantryError, invalidRequest } from '../../base/errors.ts';
+import { jsonIn } from '../../base/exact-json.ts';
 import { checkKey, type GrantKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import { readBounded } from '../../base/network/bounded.ts';
@@ -62,12 +63,8 @@ export async function organizationsOf(
 async function readAnswer(response: Response): Promise<ApiAnswer> {
   const { bytes } = await readBounded(response.body, limits.apiPeekBytesMax);
   const answer = { status: response.status, wwwAuthenticate: response.headers.get('www-authenticate') };
-  try {
-    const body: unknown = JSON.parse(bytes.toString('utf8'));
-    return { ...answer, body };
-  } catch {
-    return answer;
-  }
+  const body = jsonIn(bytes.toString('utf8'));
+  return body === undefined ? answer : { ...answer, body };
 }
 
 function scopeMissing(tenant: string, provider: string, scope: string | undefined): GrantryError {

@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream';
 import { brotliDecompressSync, gunzipSync, inflateSync, zstdDecompressSync } from 'node:zlib';
 import { type ApiResponse, GrantryError } from '../../base/errors.ts';
+import { jsonIn } from '../../base/exact-json.ts';
 import { checkKey, type GrantKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import { type ExchangeAnswer, exchange } from '../../base/network/exchange.ts';
@@ -96,7 +97,7 @@ async function readRejection(answer: InspectedAnswer, token: string): Promise<Ap
   if (text === null) return { status, data: null };
   // An error tells no token, also where an API repeats the one that it got.
   const told = hideTokens(text.replaceAll(token, '[not shown]'));
-  return { status, data: parseJson(told) ?? told };
+  return { status, data: jsonIn(told) ?? told };
 }
 
 async function drop({ rest }: InspectedAnswer): Promise<void> {
@@ -195,15 +196,7 @@ function lost(error: unknown): GrantryError {
 /** Parses an error envelope. A body that decompresses beyond the limit is not one. */
 function parse(bytes: Buffer, encoding: string | null): unknown {
   const text = textOf(bytes, encoding);
-  return text === null ? undefined : parseJson(text);
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
+  return text === null ? undefined : jsonIn(text);
 }
 
 /** The text of a body; null for one that does not decompress within the limit. */

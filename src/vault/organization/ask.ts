@@ -1,4 +1,5 @@
 import { type GrantryError, isGrantryError } from '../../base/errors.ts';
+import { jsonIn } from '../../base/exact-json.ts';
 import { limits } from '../../base/limits.ts';
 import { readBounded } from '../../base/network/bounded.ts';
 import type { Secret } from '../../base/secret.ts';
@@ -47,7 +48,7 @@ export async function askApi(
     const { signal } = deadline;
     const response = await context.world.fetch(url, { method: question.method ?? 'GET', headers, signal });
     const { bytes } = await readBounded(response.body, limits.apiPeekBytesMax);
-    const body = parseJson(bytes);
+    const body = jsonIn(bytes.toString('utf8'));
     const answer = { status: response.status, wwwAuthenticate: response.headers.get('www-authenticate') };
     return body === undefined ? answer : { ...answer, body };
   } catch (error) {
@@ -67,12 +68,4 @@ function urlOf(context: VaultContext, definition: ProviderDefinition, place: Pla
   const expanded = expand(definition, path, place);
   if (path.startsWith('{dc.')) return expanded;
   return resolveApiUrl(definition, expanded, { ...place, allowLoopback: context.allowLoopback });
-}
-
-function parseJson(bytes: Buffer): unknown {
-  try {
-    return JSON.parse(bytes.toString('utf8'));
-  } catch {
-    return undefined;
-  }
 }

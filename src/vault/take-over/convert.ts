@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { jsonIn } from '../../base/exact-json.ts';
 import { checkName, checkProviderId, newUuid } from '../../base/ids.ts';
 import type { World } from '../../base/world.ts';
 import type { ConvertedRow, ForeignRow } from '../../storage/take-over/table.ts';
@@ -62,7 +63,7 @@ export function timeOf(value: string | null): string | null | undefined {
 /** Reads scopes: separated by commas or white space, as a JSON array or as a PostgreSQL array. */
 export function scopesOf(value: string | null): string[] {
   const text = value?.trim() ?? '';
-  const list = text.startsWith('[') || text.startsWith('"') ? parse(text) : undefined;
+  const list = text.startsWith('[') || text.startsWith('"') ? jsonIn(text) : undefined;
   if (typeof list === 'string') return scopesOf(list);
   const inner = /^\{.*\}$/s.test(text) ? text.slice(1, -1) : text;
   const parts: unknown[] = Array.isArray(list) ? list : inner.split(/[\s,]+/).map((part) => part.replace(/^"|"$/g, ''));
@@ -73,8 +74,8 @@ export function scopesOf(value: string | null): string[] {
 /** Reads a JSON object; one that was stored as a JSON string is parsed twice. */
 export function objectOf(value: string | null): Record<string, unknown> | 'unreadable' {
   if (!filled(value) || value.trim() === 'null') return {};
-  const first = parse(value);
-  const found = typeof first === 'string' ? parse(first) : first;
+  const first = jsonIn(value);
+  const found = typeof first === 'string' ? jsonIn(first) : first;
   // Checked to be a plain object, with members of any type.
   if (typeof found === 'object' && found !== null && !Array.isArray(found)) return found as Record<string, unknown>;
   return 'unreadable';
@@ -148,14 +149,6 @@ function cleanedObject(
 
 function filled(value: string | null): value is string {
   return value !== null && value !== '';
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 function fails(check: () => unknown): boolean {
