@@ -39,7 +39,7 @@ describe.each(databaseKinds)('on %s', (kind) => {
     const context = internalsOf(vault).open();
     await internalsOf(vault).handOuts.write();
     await sequenceEntries(context);
-    const entries = await listEntries(context.store.db, { shard: onlyShard, tenants: [key.tenant] }, everything);
+    const entries = await listEntries(context.store.db, { shard: onlyShard, tenant: key.tenant }, everything);
     const told = entries.map(({ action, actor_kind, actor_id, source, count }) => [
       action,
       actor_kind,

@@ -48,8 +48,9 @@ async function numberActors(tx: WriteTx, rows: readonly AuditEntryRow[]): Promis
 }
 
 async function numberSubjects(tx: WriteTx, rows: readonly AuditEntryRow[]): Promise<Map<string, number>> {
-  const tenants = new Set(rows.flatMap(({ tenant }) => tenant ?? []));
-  const found = await findSubjects(tx, onlyShard, [...tenants]);
+  const tenants = [...new Set(rows.flatMap(({ tenant }) => tenant ?? []))];
+  const accounts = [...new Set(rows.flatMap(({ account }) => account ?? []))];
+  const found = await findSubjects(tx, onlyShard, { tenants, accounts });
   const known = new Map(found.map(({ tenant, provider, account, id }) => [nameOf(tenant, provider, account), id]));
   const about = rows.filter(({ tenant, provider }) => tenant !== null || provider !== null);
   const unknown = [...new Map(about.map((row) => [subjectName(row), row]))].filter(([name]) => !known.has(name));

@@ -36,7 +36,7 @@ export async function listAudit(context: VaultContext, filter: AuditFilter = {})
 function rowFilter({ tenant, provider, account, action, actor, since, until }: AuditFilter): EntryFilter {
   return {
     shard: onlyShard,
-    tenants: tenant === undefined ? undefined : [tenant],
+    tenant,
     provider,
     account,
     actions: listOf(action),

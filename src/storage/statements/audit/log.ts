@@ -36,7 +36,7 @@ export async function insertEntries(tx: WriteTx, rows: readonly NewEntryRow[]): 
 /** Which entries a caller wants. What is left out is not limited. */
 export interface EntryFilter {
   readonly shard: number;
-  readonly tenants?: readonly string[] | undefined;
+  readonly tenant?: string | undefined;
   readonly provider?: string | undefined;
   readonly account?: string | undefined;
   readonly actions?: readonly string[] | undefined;
@@ -52,7 +52,7 @@ export async function listEntries(
   filter: EntryFilter,
   page: { readonly seq: number; readonly newestFirst: boolean; readonly limit: number },
 ): Promise<AuditEntryRow[]> {
-  const { shard, tenants, provider, account, actions, actor, since, until } = filter;
+  const { shard, tenant, provider, account, actions, actor, since, until } = filter;
   let query = db
     .selectFrom(table)
     .innerJoin('grantry_audit_actors as who', (join) =>
@@ -68,7 +68,7 @@ export async function listEntries(
   query = page.newestFirst
     ? query.where('seq', '<', page.seq).orderBy('seq', 'desc')
     : query.where('seq', '>=', page.seq).orderBy('seq');
-  if (tenants !== undefined) query = query.where('whom.tenant', 'in', tenants);
+  if (tenant !== undefined) query = query.where('whom.tenant', '=', tenant);
   if (provider !== undefined) query = query.where('whom.provider', '=', provider);
   if (account !== undefined) query = query.where('whom.account', '=', account);
   if (actions !== undefined && actions.length > 0) query = query.where('action', 'in', actions);
@@ -94,12 +94,25 @@ export async function findActors(
     .execute();
 }
 
-/** The subjects of some tenants, and those without a tenant, for those who look for their own. */
-export async function findSubjects(db: Reader, shard: number, tenants: readonly string[]): Promise<SubjectRow[]> {
-  const query = db.selectFrom('grantry_audit_subjects').selectAll().where('shard', '=', shard);
-  const none = await query.where('tenant', 'is', null).execute();
+/**
+ * The subjects with some accounts of some tenants, and those that lack either, for those who look for their own. A tenant may
+ * have a hundred thousand accounts, of which a caller names few.
+ */
+export async function findSubjects(
+  db: Reader,
+  shard: number,
+  { tenants, accounts }: { readonly tenants: readonly string[]; readonly accounts: readonly string[] },
+): Promise<SubjectRow[]> {
+  const named = db
+    .selectFrom('grantry_audit_subjects')
+    .selectAll()
+    .where('shard', '=', shard)
+    .where((eb) =>
+      eb.or([eb('account', 'is', null), ...(accounts.length === 0 ? [] : [eb('account', 'in', accounts)])]),
+    );
+  const none = await named.where('tenant', 'is', null).execute();
   if (tenants.length === 0) return none;
-  return [...none, ...(await query.where('tenant', 'in', tenants).execute())];
+  return [...none, ...(await named.where('tenant', 'in', tenants).execute())];
 }
 
 /** The next free number of an actor or a subject. The caller has locked the head of the tree. */
